@@ -1,0 +1,133 @@
+// Every error a person, a script or an agent can meet: one code each, with its HTTP status, exit code and
+// a default hint. Errors are translated at four edges only: HTTP, link frame, MCP and command line.
+
+type Kind = { http: number; exit: 1 | 2 | 3; hint?: string };
+
+/** code → how it is reported. `exit`: 1 failed, 2 misused, 3 hub or daemon unreachable (contract.md). */
+export const errorTable = {
+  bad_request: { http: 400, exit: 2 },
+  bad_usage: { http: 400, exit: 2, hint: "ai-intercom --help" },
+  bad_config: { http: 400, exit: 1 },
+  unauthenticated: {
+    http: 401,
+    exit: 1,
+    hint: "enrol this machine: ai-intercom join CODE (a code comes from `ai-intercom invite` at the hub)",
+  },
+  clock_skew: {
+    http: 401,
+    exit: 1,
+    hint: "set this machine's clock; a signature is valid for 300 s around the hub's time",
+  },
+  replayed: { http: 401, exit: 1, hint: "each signed request carries a nonce of its own; sign it anew" },
+  forbidden: { http: 403, exit: 1 },
+  person_only: {
+    http: 403,
+    exit: 1,
+    hint: "this is a person's act: run it in a terminal that no agent started",
+  },
+  machine_pending: { http: 403, exit: 1, hint: "a person approves it at the hub: ai-intercom machines" },
+  machine_denied: { http: 403, exit: 1, hint: "ask the person at the hub for an invite code" },
+  machine_revoked: {
+    http: 403,
+    exit: 1,
+    hint: "ask the person at the hub for a new invite code, then: ai-intercom join CODE",
+  },
+  machine_taken: { http: 409, exit: 1, hint: "choose another name: ai-intercom join CODE --machine-id NAME" },
+  invite_invalid: {
+    http: 403,
+    exit: 1,
+    hint: "codes work once and for 10 minutes; ask for a new one: ai-intercom invite",
+  },
+  not_a_member: {
+    http: 403,
+    exit: 1,
+    hint: "only both ends of a thread and the person may write in it; open your own with intercom_chat",
+  },
+  not_found: { http: 404, exit: 1 },
+  unknown_machine: {
+    http: 404,
+    exit: 1,
+    hint: "ai-intercom agents (or intercom_list_agents) shows who can be reached",
+  },
+  unknown_project: {
+    http: 404,
+    exit: 1,
+    hint: "ai-intercom agents (or intercom_list_agents) shows who can be reached",
+  },
+  unknown_session: {
+    http: 404,
+    exit: 1,
+    hint: "ai-intercom agents (or intercom_list_agents) shows who can be reached",
+  },
+  unknown_thread: { http: 404, exit: 1, hint: "check the thread id; a new chat opens a thread of its own" },
+  unknown_message: { http: 404, exit: 1 },
+  unknown_tool: { http: 404, exit: 2 },
+  no_active_session: { http: 404, exit: 1 },
+  method_not_allowed: { http: 405, exit: 2 },
+  conflict: { http: 409, exit: 1 },
+  message_too_large: { http: 413, exit: 1, hint: "write the text to a file and send its path, or split it" },
+  bad_media_type: { http: 415, exit: 2, hint: "send content-type: application/json" },
+  rate_limited: { http: 429, exit: 1 },
+  inbox_full: { http: 429, exit: 1, hint: "the recipient must read its mail first" },
+  unparsable_file: { http: 500, exit: 1 },
+  unsafe_file: { http: 500, exit: 1 },
+  internal: { http: 500, exit: 1, hint: "details are in the log: logs/ in the ai-intercom home" },
+  hub_unreachable: { http: 503, exit: 3, hint: "is the hub running? start it with: ai-intercom standalone" },
+  daemon_unreachable: {
+    http: 503,
+    exit: 3,
+    hint: "is the daemon running? start it with: ai-intercom standalone (or ai-intercom daemon)",
+  },
+} as const satisfies Record<string, Kind>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+/** The shape of an error on every wire: `{error:{code, message, hint}}`. */
+export type ErrorBody = { error: { code: ErrorCode; message: string; hint?: string } };
+
+export class IntercomError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "IntercomError";
+    this.code = code;
+    const kind: Kind = errorTable[code];
+    this.hint = options.hint ?? kind.hint;
+  }
+
+  get httpStatus(): number {
+    return errorTable[this.code].http;
+  }
+
+  get exitCode(): number {
+    return errorTable[this.code].exit;
+  }
+
+  body(): ErrorBody {
+    return { error: { code: this.code, message: this.message, ...(this.hint ? { hint: this.hint } : {}) } };
+  }
+}
+
+/** Anything thrown → an IntercomError. What is not ours becomes `internal`, its text kept only as the cause. */
+export function toIntercomError(thrown: unknown): IntercomError {
+  if (thrown instanceof IntercomError) return thrown;
+  const detail = thrown instanceof Error ? thrown.message : String(thrown);
+  return new IntercomError("internal", `unexpected failure: ${detail}`, { cause: thrown });
+}
+
+/** An error body from a wire → the error it was; undefined when `body` is not one. */
+export function errorFromBody(body: unknown): IntercomError | undefined {
+  if (typeof body !== "object" || body === null || !("error" in body)) return undefined;
+  const { error } = body;
+  if (typeof error !== "object" || error === null || !("code" in error) || !("message" in error))
+    return undefined;
+  const hint = "hint" in error && typeof error.hint === "string" ? error.hint : undefined;
+  const code = isErrorCode(error.code) ? error.code : "internal";
+  return new IntercomError(code, String(error.message), { hint });
+}
+
+function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === "string" && Object.hasOwn(errorTable, value);
+}

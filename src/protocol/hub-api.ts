@@ -1,0 +1,148 @@
+// What can be asked of a hub. Each operation is one name with one input schema; it is reached by a link frame
+// (`op` = the name) or by HTTP (the route table below). Both run the same handler with the same caller.
+import { z } from "zod";
+import { Name, SessionId } from "./address.ts";
+import { MessageId, ThreadId } from "./ids.ts";
+import { MessageState, MessageType, Timestamp } from "./message.ts";
+import { AgentFilter, ProjectReport, SessionReport } from "./session.ts";
+
+/** Who asks: an enrolled machine (by its signature) or the person (on the hub's own host). */
+export type Caller = { kind: "machine"; machine: string } | { kind: "person" };
+
+/** A machine's report about one message in one of its sessions. Never a state its daemon cannot prove. */
+export const Receipt = z.object({
+  message_id: MessageId,
+  session_id: SessionId,
+  /** `queued` = given back because the session ended with it unread */
+  state: z.enum(["delivered", "offered", "seen", "queued", "failed"]),
+  at: Timestamp,
+  reason: z.string().max(500).optional(),
+});
+export type Receipt = z.infer<typeof Receipt>;
+
+export const RouteInput = z.object({
+  /** must be a session of the calling machine, or `human` for the person; checked, never believed */
+  from_agent: z.string().max(256),
+  /** may be absent for a message in an existing thread: it goes to the other end */
+  to_agent: z.string().max(256).optional(),
+  type: MessageType,
+  payload: z.object({
+    message: z.string(),
+    message_id: MessageId,
+    /** an existing thread (a reply) */
+    thread_id: ThreadId.optional(),
+    /** proposed id of the thread that a new chat opens */
+    new_thread_id: ThreadId.optional(),
+    if_no_session: z.enum(["fail", "queue"]).default("fail"),
+  }),
+});
+export type RouteInput = z.infer<typeof RouteInput>;
+
+export const Presence = z.object({
+  sessions: z.array(SessionReport).max(2000),
+  projects: z.array(ProjectReport).max(5000),
+});
+export type Presence = z.infer<typeof Presence>;
+
+export const JoinInput = z.object({
+  machine_id: Name,
+  display_name: z.string().max(128).default(""),
+  description: z.string().max(2000).default(""),
+  /** raw Ed25519 public key, base64url, 32 bytes */
+  public_key: z.string().regex(/^[A-Za-z0-9_-]{43}$/, "an Ed25519 public key in base64url has 43 characters"),
+  /** invite secret; without one the request waits for a person */
+  code: z.string().max(128).optional(),
+});
+export type JoinInput = z.infer<typeof JoinInput>;
+
+export const JoinAnswer = z.object({
+  machine_id: z.string(),
+  status: z.enum(["pending", "approved", "denied", "revoked"]),
+  fingerprint: z.string(),
+});
+export type JoinAnswer = z.infer<typeof JoinAnswer>;
+
+const limit = z.coerce.number().int().min(1).max(1000).default(50);
+
+/** op → input schema. `who`: machines, the person, or both may ask. */
+export const hubOperations = {
+  presence: { who: "machine", input: Presence },
+  receipts: { who: "machine", input: z.object({ receipts: z.array(Receipt).max(1000) }) },
+  heartbeat: { who: "machine", input: z.object({}) },
+  route: { who: "both", input: RouteInput },
+  agents: { who: "both", input: z.object({ filter: AgentFilter.default("all") }) },
+  message: { who: "both", input: z.object({ id: MessageId, session_id: SessionId.optional() }) },
+  thread: { who: "both", input: z.object({ id: ThreadId, limit, session_id: SessionId.optional() }) },
+  machines: { who: "both", input: z.object({}) },
+  machine_decide: {
+    who: "person",
+    input: z.object({ id: Name, decision: z.enum(["approve", "deny", "revoke"]) }),
+  },
+  invite: { who: "person", input: z.object({}) },
+  human_inbox: { who: "person", input: z.object({ limit, unread: z.coerce.boolean().default(false) }) },
+} as const satisfies Record<string, { who: "machine" | "person" | "both"; input: z.ZodType }>;
+
+export type HubOperation = keyof typeof hubOperations;
+/** What a caller may write (before defaults). */
+export type HubInput<O extends HubOperation> = z.input<(typeof hubOperations)[O]["input"]>;
+/** What a handler gets (after defaults). */
+export type HubParsed<O extends HubOperation> = z.output<(typeof hubOperations)[O]["input"]>;
+
+/**
+ * HTTP form of the operations. `:id` and the query string become fields of the input, a JSON body too.
+ * `fixed` fields come from the path. Not listed here: discover, join, link, events, livez, readyz (hub/server.ts).
+ */
+export const hubRoutes: readonly {
+  method: "GET" | "POST";
+  path: string;
+  op: HubOperation;
+  fixed?: Record<string, string>;
+}[] = [
+  { method: "POST", path: "/api/route", op: "route" },
+  { method: "POST", path: "/api/heartbeat", op: "heartbeat" },
+  { method: "POST", path: "/api/register", op: "presence" },
+  { method: "POST", path: "/api/receipts", op: "receipts" },
+  { method: "GET", path: "/api/agents", op: "agents" },
+  { method: "GET", path: "/api/machines", op: "machines" },
+  { method: "POST", path: "/api/machines/:id/approve", op: "machine_decide", fixed: { decision: "approve" } },
+  { method: "POST", path: "/api/machines/:id/deny", op: "machine_decide", fixed: { decision: "deny" } },
+  { method: "POST", path: "/api/machines/:id/revoke", op: "machine_decide", fixed: { decision: "revoke" } },
+  { method: "POST", path: "/api/invites", op: "invite" },
+  { method: "GET", path: "/api/threads/:id", op: "thread" },
+  { method: "GET", path: "/api/messages/:id", op: "message" },
+  { method: "GET", path: "/api/inbox", op: "human_inbox" },
+];
+
+export const Invite = z.object({ code: z.string(), expires_at: Timestamp });
+export type Invite = z.infer<typeof Invite>;
+
+/** One event of `ai-intercom watch`, newline-delimited JSON on `GET /api/events`. */
+export const HubEvent = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("message"),
+    at: Timestamp,
+    message_id: z.string(),
+    thread_id: z.string(),
+    type: MessageType,
+    from_agent: z.string(),
+    to_agent: z.string(),
+    message: z.string(),
+  }),
+  z.object({
+    kind: z.literal("state"),
+    at: Timestamp,
+    message_id: z.string(),
+    thread_id: z.string(),
+    to: z.string(),
+    state: MessageState,
+    reason: z.string().optional(),
+  }),
+  z.object({ kind: z.literal("machine"), at: Timestamp, machine_id: z.string(), status: z.string() }),
+  z.object({
+    kind: z.literal("session"),
+    at: Timestamp,
+    address: z.string(),
+    status: z.enum(["open", "ended"]),
+  }),
+]);
+export type HubEvent = z.infer<typeof HubEvent>;

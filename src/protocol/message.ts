@@ -1,0 +1,107 @@
+// A message, its states and what a sender is told. The one source of these shapes.
+import { z } from "zod";
+import { MessageId, ThreadId } from "./ids.ts";
+
+export const MessageType = z.enum(["ask", "send", "response", "start_agent", "status", "chat"]);
+export type MessageType = z.infer<typeof MessageType>;
+
+/** ISO 8601, UTC. */
+export const Timestamp = z.iso.datetime();
+
+/** States in the order they can be reached; who may say each stands in docs/architecture.md. */
+export const messageStates = [
+  "queued",
+  "accepted",
+  "held",
+  "delivered",
+  "offered",
+  "seen",
+  "replied",
+  "failed",
+  "expired",
+] as const;
+export const MessageState = z.enum(messageStates);
+export type MessageState = z.infer<typeof MessageState>;
+
+export const StateChange = z.object({
+  state: MessageState,
+  at: Timestamp,
+  reason: z.string().optional(),
+  /** whose copy, where a message has several recipients */
+  to: z.string().optional(),
+});
+export type StateChange = z.infer<typeof StateChange>;
+
+/** A message as it travels hub → daemon and as history shows it. */
+export const Message = z.object({
+  id: MessageId,
+  thread_id: ThreadId,
+  type: MessageType,
+  /** `machine/project@session`, `human`, or `hub` for a notice of the hub itself */
+  from_agent: z.string(),
+  to_agent: z.string(),
+  message: z.string(),
+  timestamp: Timestamp,
+});
+export type Message = z.infer<typeof Message>;
+
+/** One line of a session's inbox file; `read` flips in place. `local`: put there by a local script, not the hub. */
+export const InboxRecord = z.object({
+  thread_id: z.string(),
+  from_agent: z.string(),
+  timestamp: z.string(),
+  message: z.string(),
+  read: z.boolean(),
+  id: z.string(),
+  type: MessageType.optional(),
+  local: z.literal(true).optional(),
+});
+export type InboxRecord = z.infer<typeof InboxRecord>;
+
+/** A message taken for reading, as `intercom_check_inbox` answers it. */
+export const ReadMessage = z.object({
+  id: z.string(),
+  thread_id: z.string(),
+  from_agent: z.string(),
+  timestamp: z.string(),
+  message: z.string(),
+  read: z.literal(true),
+});
+export type ReadMessage = z.infer<typeof ReadMessage>;
+
+export const SessionChoice = z.object({
+  session_id: z.string(),
+  address: z.string(),
+  agent: z.string(),
+  status: z.string(),
+  summary: z.string(),
+});
+export type SessionChoice = z.infer<typeof SessionChoice>;
+
+/** What `intercom_chat` and `intercom_reply` answer. Everything but `error` is an expected outcome. */
+export const ChatAnswer = z.object({
+  status: z.enum(["delivered", "queued", "no_active_session", "ambiguous", "held", "error"]),
+  thread_id: z.string().optional(),
+  message_id: z.string().optional(),
+  /** the address that was resolved, where one was */
+  to: z.string().optional(),
+  sessions: z.array(SessionChoice).optional(),
+  reason: z.string().optional(),
+  error: z.string().optional(),
+  hint: z.string().optional(),
+});
+export type ChatAnswer = z.infer<typeof ChatAnswer>;
+
+export const MessageStatus = z.object({
+  message_id: z.string(),
+  thread_id: z.string(),
+  status: MessageState,
+  states: z.array(StateChange),
+});
+export type MessageStatus = z.infer<typeof MessageStatus>;
+
+/** History shows each message with the state it has reached. */
+export const HistoryMessage = Message.extend({ status: MessageState });
+export type HistoryMessage = z.infer<typeof HistoryMessage>;
+export const History = z.object({ thread_id: z.string(), messages: z.array(HistoryMessage) });
+export type History = z.infer<typeof History>;

@@ -1,0 +1,213 @@
+// The configuration: one schema gives `config.yml`, the environment, the defaults and the help text.
+// Order: environment over file over defaults. Reads only; `config-edit.ts` writes.
+import { hostname } from "node:os";
+import { z } from "zod";
+import { Name, slug } from "../protocol/address.ts";
+import { IntercomError } from "../protocol/errors.ts";
+import { readTextIfPresent } from "./files.ts";
+import { log } from "./log.ts";
+import { homePaths } from "./paths.ts";
+
+export const defaultHubListen = "127.0.0.1:7700";
+export const defaultHubUrl = `http://${defaultHubListen}`;
+
+const HostPort = z
+  .string()
+  .regex(/^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/, "write HOST:PORT, for example 127.0.0.1:7700")
+  .refine((text) => Number(text.slice(text.lastIndexOf(":") + 1)) <= 65535, "a port is at most 65535");
+const HttpUrl = z.url({ protocol: /^https?$/, error: "write a URL that starts with http:// or https://" });
+const path = z.string().min(1);
+const count = (fallback: number) => z.coerce.number().int().positive().default(fallback);
+
+const Project = z.strictObject({
+  id: Name.optional(),
+  path,
+  description: z.string().default(""),
+  capabilities: z.array(z.string()).default([]),
+  tags: z.array(z.string()).default([]),
+});
+
+/** YAML gives booleans, the environment words: true/false, yes/no, on/off, 1/0. */
+const flag = z.union([z.boolean(), z.stringbool()]);
+
+export const Config = z.object({
+  mode: z
+    .enum(["standalone", "hub", "daemon"])
+    .default("standalone")
+    .describe("what `setup` runs on this machine"),
+  language: z.enum(["en", "fr"]).default("en").describe("language of what agents and the person read"),
+  machine: z
+    .object({
+      id: Name.default(() => slug(hostname().split(".")[0] ?? "", "machine")).describe(
+        "this machine's name in addresses",
+      ),
+      display_name: z.string().max(128).default(""),
+      description: z.string().max(2000).default(""),
+      tailscale_ip: z.string().optional(),
+    })
+    .prefault({}),
+  hub: z
+    .object({
+      url: HttpUrl.optional().describe(`where the daemon finds its hub (default ${defaultHubUrl})`),
+      listen: HostPort.default(defaultHubListen).describe("where the hub listens"),
+      store: z
+        .string()
+        .optional()
+        .describe("path of the hub's SQLite database (default: hub.db in the home)"),
+      allowed_hosts: z.array(z.string()).default([]).describe("further Host names the hub answers to"),
+      allow_plain_http: flag
+        .default(false)
+        .describe("listen without TLS off loopback (behind a proxy or VPN)"),
+    })
+    .prefault({}),
+  projects: z.array(Project).default([]).describe("projects with a name, description or tags of your choice"),
+  metrics: z.object({ token: z.string().optional() }).prefault({}),
+  limits: z
+    .object({
+      message_bytes: count(65_536).describe("longest message, bytes of UTF-8"),
+      rate: count(20).describe("messages a second from one session"),
+      burst: count(100).describe("messages at once from one session"),
+      unread: count(10_000).describe("unread messages one session may have"),
+      loop: count(30).describe("agent messages in a thread without a person"),
+    })
+    .prefault({})
+    .prefault({}),
+});
+export type Config = z.output<typeof Config>;
+
+/** Variables with a name of their own (contract.md); every other key is `AI_INTERCOM_<KEY>`. */
+const namedVariables: Record<string, string> = { HUB_URL: "hub.url" };
+
+/** Reads `file` (default: the home's config.yml) and the environment. Warns of unknown keys; throws on wrong values. */
+export function loadConfig(
+  options: { file?: string; env?: Record<string, string | undefined> } = {},
+): Config {
+  const file = options.file ?? homePaths().config;
+  const text = readTextIfPresent(file);
+  if (text === undefined && options.file !== undefined)
+    throw new IntercomError("bad_config", `there is no file ${file}`, {
+      hint: "leave out --config to use the home's config.yml",
+    });
+  const raw = text === undefined ? {} : parseYaml(file, text);
+  for (const key of unknownKeys(raw, Config, "")) log.warn(`${file}: unknown key ${key} is ignored`);
+  const fromEnvironment = applyEnvironment(raw, options.env ?? process.env);
+  const parsed = Config.safeParse(raw);
+  if (parsed.success) return parsed.data;
+  throw badValue(file, raw, parsed.error, fromEnvironment);
+}
+
+/** Every key with its default and meaning, for `--help` and docs. */
+export function describeConfig(): { key: string; variable: string; text: string }[] {
+  return leafKeys(Config).map(({ key, schema }) => ({
+    key,
+    variable: variableOf(key),
+    text: schema.description ?? "",
+  }));
+}
+
+function parseYaml(file: string, text: string): Record<string, unknown> {
+  try {
+    const value: unknown = Bun.YAML.parse(text);
+    if (value === null || value === undefined) return {};
+    if (isRecord(value)) return value;
+  } catch (error) {
+    throw new IntercomError(
+      "bad_config",
+      `${file} is not valid YAML: ${error instanceof Error ? error.message : error}`,
+      {
+        hint: `correct the file; every key and its default: ai-intercom status --help`,
+      },
+    );
+  }
+  throw new IntercomError("bad_config", `${file} must hold keys and values, not a single value or list`);
+}
+
+function badValue(
+  file: string,
+  raw: unknown,
+  error: z.ZodError,
+  fromEnvironment: Map<string, string>,
+): IntercomError {
+  const [issue] = error.issues;
+  const key = issue?.path.join(".") ?? "";
+  const value = issue?.path.reduce<unknown>(
+    (at, part) => (isRecord(at) || Array.isArray(at) ? Reflect.get(at, part) : undefined),
+    raw,
+  );
+  const source = fromEnvironment.get(key) ?? file;
+  const shown = /token|key|secret/.test(key) ? "its value" : JSON.stringify(value);
+  return new IntercomError("bad_config", `${source}: ${key} cannot be ${shown}: ${issue?.message}`, {
+    hint: `correct ${key} in ${source}`,
+  });
+}
+
+/** Puts values of the environment into `raw`; returns key → variable for error messages. */
+function applyEnvironment(
+  raw: Record<string, unknown>,
+  env: Record<string, string | undefined>,
+): Map<string, string> {
+  const used = new Map<string, string>();
+  const names = [
+    ...Object.entries(namedVariables),
+    ...leafKeys(Config).map(({ key }) => [variableOf(key), key] as const),
+  ];
+  for (const [variable, key] of names) {
+    const value = env[variable];
+    if (value === undefined || value === "" || used.has(key)) continue;
+    setAt(raw, key.split("."), isListKey(key) ? value.split(",").map((part) => part.trim()) : value);
+    used.set(key, variable);
+  }
+  return used;
+}
+
+const variableOf = (key: string) => `AI_INTERCOM_${key.replaceAll(".", "_").toUpperCase()}`;
+
+function setAt(target: Record<string, unknown>, [head = "", ...rest]: string[], value: unknown): void {
+  if (rest.length === 0) {
+    target[head] = value;
+    return;
+  }
+  const inner = target[head];
+  const next = isRecord(inner) ? inner : {};
+  target[head] = next;
+  setAt(next, rest, value);
+}
+
+/** Keys of the schema that hold values, `projects` left out: a list of objects has no environment form. */
+function leafKeys(schema: z.ZodObject, prefix = ""): { key: string; schema: z.ZodType }[] {
+  return Object.entries(schema.shape).flatMap(([name, value]) => {
+    const key = prefix + name;
+    const inner = unwrap(value);
+    if (inner instanceof z.ZodObject) return leafKeys(inner, `${key}.`);
+    return key === "projects" ? [] : [{ key, schema: value }];
+  });
+}
+
+function isListKey(key: string): boolean {
+  const found = leafKeys(Config).find((leaf) => leaf.key === key);
+  return found !== undefined && unwrap(found.schema) instanceof z.ZodArray;
+}
+
+function unwrap(schema: unknown): unknown {
+  if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional)
+    return unwrap(schema.def.innerType);
+  return schema;
+}
+
+function unknownKeys(raw: Record<string, unknown>, schema: z.ZodObject, prefix: string): string[] {
+  return Object.entries(raw).flatMap(([name, value]) => {
+    if (prefix === "" && laterKeys.has(name)) return [];
+    const inner = unwrap(schema.shape[name]);
+    if (inner === undefined) return [prefix + name];
+    return inner instanceof z.ZodObject && isRecord(value)
+      ? unknownKeys(value, inner, `${prefix}${name}.`)
+      : [];
+  });
+}
+
+/** Sections of the contract whose features are not built yet: accepted in silence, so one file fits all versions. */
+const laterKeys = new Set(["telegram", "discovery", "agent_launcher", "dispatcher"]);
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

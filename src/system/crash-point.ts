@@ -1,0 +1,23 @@
+// Named places where a test may kill the process: random kills alone miss the narrow windows. The build defines
+// AI_INTERCOM_CRASH_POINTS away, so a release binary has none of them.
+
+declare const AI_INTERCOM_CRASH_POINTS: boolean | undefined;
+
+const enabled = typeof AI_INTERCOM_CRASH_POINTS === "undefined" || AI_INTERCOM_CRASH_POINTS;
+
+/** Set by in-process tests: throws or kills at the named point. */
+export const crashPlan: { at: ((name: string) => void) | undefined } = { at: undefined };
+
+/** Does nothing unless a test armed this point: `AI_INTERCOM_CRASH=name[:nth]` kills the process with SIGKILL. */
+export function crashPoint(name: string): void {
+  if (!enabled) return;
+  crashPlan.at?.(name);
+  const wish = process.env.AI_INTERCOM_CRASH;
+  if (wish === undefined) return;
+  const [wanted, nth = "1"] = wish.split(":");
+  if (wanted !== name) return;
+  passed += 1;
+  if (passed === Number(nth)) process.kill(process.pid, "SIGKILL");
+}
+
+let passed = 0;

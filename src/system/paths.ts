@@ -1,0 +1,33 @@
+// Where everything lives under the home. Light: the hook imports this file, so it uses no module at all.
+
+/** `$AI_INTERCOM_HOME`, else `~/.config/ai-intercom`. */
+export function homeDirectory(env: Record<string, string | undefined> = process.env): string {
+  return env.AI_INTERCOM_HOME || `${env.HOME ?? ""}/.config/ai-intercom`;
+}
+
+/** Every path of the product, from the home directory. Only this function knows names of files. */
+export function homePaths(home: string = homeDirectory()) {
+  return {
+    home,
+    config: `${home}/config.yml`,
+    policies: `${home}/policies.yml`,
+    machineKey: `${home}/machine.key`,
+    /** 0700; one `<session>.jsonl` and `<session>.ledger` per session */
+    inbox: `${home}/inbox`,
+    /** markers: one file per agent pid with unread mail */
+    pending: `${home}/inbox/pending`,
+    run: `${home}/run`,
+    daemonSocket: `${home}/run/daemon.sock`,
+    /** the hub's door for the person on its own host */
+    hubSocket: `${home}/run/hub.sock`,
+    hubDatabase: `${home}/hub.db`,
+    /** what the daemon must remember: sessions, projects, enrolment */
+    daemonState: `${home}/daemon.json`,
+    /** accepted from our agents or owed to the hub, not yet acked by it */
+    outbox: `${home}/outbox.jsonl`,
+    logs: `${home}/logs`,
+    /** copies of agents' files as they were before `install` */
+    backups: `${home}/backups`,
+  };
+}
+export type HomePaths = ReturnType<typeof homePaths>;

@@ -1,0 +1,92 @@
+// Who a process is. A pid alone can be reused; a pid with its start identity cannot (boot id and start ticks on
+// Linux, start time on macOS), not even between machines.
+import { execFileSync } from "node:child_process";
+import { readFileSync, readlinkSync } from "node:fs";
+import { basename } from "node:path";
+
+export type ProcessIdentity = { pid: number; start: string };
+
+/** What a process looks like from outside: to recognise an agent CLI or a wrapper. */
+export type ProcessLook = ProcessIdentity & { parent: number; name: string; argv: string[] };
+
+/** The process that runs as `pid` now; undefined when there is none (a zombie counts as none). */
+export function lookAt(pid: number): ProcessLook | undefined {
+  if (!Number.isSafeInteger(pid) || pid <= 0) return undefined;
+  return process.platform === "linux" ? lookAtLinux(pid) : lookAtPs(pid);
+}
+
+export function identify(pid: number): ProcessIdentity | undefined {
+  const look = lookAt(pid);
+  return look && { pid: look.pid, start: look.start };
+}
+
+/** True while exactly this process, not merely its pid, is running. */
+export function isAlive({ pid, start }: ProcessIdentity): boolean {
+  return identify(pid)?.start === start;
+}
+
+/** `pid` itself, its parent, and so on up to init: nearest first. */
+export function ancestry(pid: number): ProcessLook[] {
+  const chain: ProcessLook[] = [];
+  for (let at = lookAt(pid); at && chain.length < 64; at = lookAt(at.parent)) chain.push(at);
+  return chain;
+}
+
+/** `/proc/<pid>/stat`: pid (comm) state ppid … field 22 = start time in ticks since boot (proc(5)). */
+function lookAtLinux(pid: number): ProcessLook | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const close = stat.lastIndexOf(")");
+    const name = stat.slice(stat.indexOf("(") + 1, close);
+    const fields = stat.slice(close + 2).split(" ");
+    if (fields[0] === "Z" || fields[0] === "X") return undefined;
+    const argv = readFileSync(`/proc/${pid}/cmdline`, "utf8")
+      .split("\0")
+      .filter((part) => part !== "");
+    return {
+      pid,
+      parent: Number(fields[1]),
+      start: `${bootId()}-${fields[19]}`,
+      name: executableName(pid, name),
+      argv,
+    };
+  } catch {
+    return undefined; // gone between two reads, or never there
+  }
+}
+
+/** `comm` can be a thread's title; the executable's own name is surer where we may read it. */
+function executableName(pid: number, comm: string): string {
+  try {
+    return basename(readlinkSync(`/proc/${pid}/exe`)).replace(/ \(deleted\)$/, "");
+  } catch {
+    return comm;
+  }
+}
+
+function lookAtPs(pid: number): ProcessLook | undefined {
+  try {
+    const line = execFileSync("/bin/ps", ["-o", "ppid=,stat=,lstart=,command=", "-p", String(pid)], {
+      encoding: "utf8",
+      env: { LC_ALL: "C" },
+    });
+    const match = /^\s*(\d+)\s+(\S+)\s+(\w{3} \w{3}\s+\d+ [\d:]+ \d{4})\s+(.*)$/.exec(line.trimEnd());
+    if (!match || match[2]?.startsWith("Z")) return undefined;
+    const argv = (match[4] ?? "").split(" ");
+    return {
+      pid,
+      parent: Number(match[1]),
+      start: `ps-${Date.parse(match[3] ?? "") / 1000}`,
+      name: basename(argv[0] ?? ""),
+      argv,
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+let boot: string | undefined;
+function bootId(): string {
+  boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim().slice(0, 8);
+  return boot;
+}

@@ -1,0 +1,36 @@
+// Waiting, always with an end: delays that a signal cuts short, backoff, deadlines, and work nobody awaits.
+import { log } from "./log.ts";
+
+/** Resolves after `ms`, or at once when the signal fires; never rejects. */
+export function delay(ms: number, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener("abort", done, { once: true });
+    function done() {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", done);
+      resolve();
+    }
+  });
+}
+
+/** The promise's value, or `fallback` once `ms` have passed. The promise itself goes on. */
+export async function within<T, F>(promise: Promise<T>, ms: number, fallback: F): Promise<T | F> {
+  const timeout = new AbortController();
+  try {
+    return await Promise.race([promise, delay(ms, timeout.signal).then(() => fallback)]);
+  } finally {
+    timeout.abort();
+  }
+}
+
+/** Pauses between tries: doubling from `firstMs` to `maxMs`, each with ±50 % jitter so that many do not march in step. */
+export function* backoff(firstMs: number, maxMs: number): Generator<number, never> {
+  for (let pause = firstMs; ; pause = Math.min(maxMs, pause * 2)) yield pause * (0.5 + Math.random());
+}
+
+/** Runs work that nobody awaits; its failure is logged under `name`, never lost. */
+export function background(name: string, work: () => Promise<unknown>): void {
+  work().catch((error: unknown) => log.error(`${name} failed`, { error }));
+}
