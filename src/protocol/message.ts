@@ -65,6 +65,8 @@ export const ReadMessage = z.object({
   from_agent: z.string(),
   timestamp: z.string(),
   message: z.string(),
+  /** `2 of 3` where a message was too long for one delivery */
+  part: z.string().optional(),
   read: z.literal(true),
 });
 export type ReadMessage = z.infer<typeof ReadMessage>;

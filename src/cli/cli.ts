@@ -1,0 +1,132 @@
+// The command line: the table of commands, help, and the one place that turns errors into exit codes.
+import { nearMatches } from "../protocol/address.ts";
+import { IntercomError, toIntercomError } from "../protocol/errors.ts";
+import { version } from "../protocol/version.ts";
+import type { Command } from "./command.ts";
+import { bold, print, printError } from "./output.ts";
+
+type Entry = { description: string; load: () => Promise<Command> };
+
+/** Lazy: a command loads only what it uses. Grouped as `--help` shows them. */
+const groups: Record<string, Record<string, Entry>> = {
+  "try it": {
+    demo: {
+      description: "two agents on two machines chat, here and now",
+      load: async () => (await import("./demo.ts")).demo,
+    },
+  },
+  run: {
+    standalone: {
+      description: "a hub and this machine's daemon in one process",
+      load: async () => (await import("./run.ts")).standalone,
+    },
+    hub: { description: "the hub alone", load: async () => (await import("./run.ts")).hub },
+    daemon: {
+      description: "this machine's daemon alone",
+      load: async () => (await import("./run.ts")).daemon,
+    },
+    "mcp-server": {
+      description: "MCP server of one agent session (agents start it)",
+      load: async () => (await import("./run.ts")).mcpServer,
+    },
+    "check-inbox": {
+      description: "what the agents' hooks run",
+      load: async () => (await import("./run.ts")).checkInbox,
+    },
+  },
+  "set up": {
+    install: {
+      description: "hooks and MCP entry of an agent CLI",
+      load: async () => (await import("./install.ts")).install,
+    },
+    uninstall: {
+      description: "remove them without a trace",
+      load: async () => (await import("./install.ts")).uninstall,
+    },
+    invite: {
+      description: "a code that lets one machine join",
+      load: async () => (await import("./machines.ts")).invite,
+    },
+    join: {
+      description: "enrol this machine at a hub",
+      load: async () => (await import("./machines.ts")).join,
+    },
+    machines: {
+      description: "list, approve, deny, revoke machines",
+      load: async () => (await import("./machines.ts")).machines,
+    },
+  },
+  talk: {
+    agents: { description: "who can be reached", load: async () => (await import("./facts.ts")).agents },
+    chat: { description: "write to an agent", load: async () => (await import("./conversation.ts")).chat },
+    reply: { description: "write in a thread", load: async () => (await import("./conversation.ts")).reply },
+    inbox: {
+      description: "what agents wrote to you",
+      load: async () => (await import("./conversation.ts")).inbox,
+    },
+    history: {
+      description: "the messages of a thread",
+      load: async () => (await import("./conversation.ts")).history,
+    },
+    watch: { description: "follow everything live", load: async () => (await import("./watch.ts")).watch },
+    status: {
+      description: "this machine, or one message",
+      load: async () => (await import("./facts.ts")).status,
+    },
+  },
+};
+
+const commands: Record<string, Entry> = Object.assign({}, ...Object.values(groups));
+
+/** Runs one command line (without the program's name); the number is the exit code. */
+export async function main(argv: string[]): Promise<number> {
+  const words = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
+  // `… | head` closes our stdout: nobody reads any more, so there is nothing left to do
+  process.stdout.on("error", () => process.exit(0));
+  try {
+    await run(argv, words);
+    return 0;
+  } catch (thrown) {
+    const error = toIntercomError(thrown);
+    printError(error, words.includes("--json"));
+    if (error.code === "internal" && process.env.AI_INTERCOM_DEBUG) console.error(thrown);
+    return error.exitCode;
+  }
+}
+
+async function run(argv: string[], words: string[]): Promise<void> {
+  const [name, ...rest] = argv;
+  if (name === "--version" || name === "-v") return print(version);
+  if (name === undefined || name === "--help" || name === "-h" || name === "help") return help(rest[0]);
+  const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (!entry) throw unknownCommand(name);
+  const command = await entry.load();
+  if (words.includes("--help") || words.includes("-h")) return print(await command.usage());
+  await command.run(rest);
+}
+
+async function help(name: string | undefined): Promise<void> {
+  if (name !== undefined) {
+    const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
+    if (!entry) throw unknownCommand(name);
+    return print(await (await entry.load()).usage());
+  }
+  const width = Math.max(...Object.keys(commands).map((one) => one.length));
+  print(
+    `ai-intercom ${version}: coding agents that run now talk to each other\n\nusage: ai-intercom COMMAND [options]`,
+  );
+  for (const [title, entries] of Object.entries(groups)) {
+    print(`\n${bold(title)}`);
+    for (const [command, { description }] of Object.entries(entries))
+      print(`  ${command.padEnd(width)}  ${description}`);
+  }
+  print("\nai-intercom COMMAND --help shows a command's options and examples.");
+  print("Everything is kept under $AI_INTERCOM_HOME (default ~/.config/ai-intercom).");
+}
+
+function unknownCommand(name: string): IntercomError {
+  const matches = nearMatches(name, Object.keys(commands));
+  return new IntercomError("bad_usage", `there is no command "${name}"`, {
+    hint: matches.length > 0 ? `ai-intercom ${matches[0]}` : "ai-intercom --help",
+  });
+}

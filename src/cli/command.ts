@@ -1,0 +1,78 @@
+// What a command is: citty's definition (arguments, help) plus examples, and a run that gets checked arguments.
+// Unknown options and surplus words are errors: a typo must not silently do something else.
+import { type ArgsDef, type CommandDef, type ParsedArgs, parseArgs, renderUsage } from "citty";
+import { nearMatches } from "../protocol/address.ts";
+import { IntercomError } from "../protocol/errors.ts";
+
+export type Command = {
+  name: string;
+  description: string;
+  usage(): Promise<string>;
+  run(argv: string[]): Promise<void>;
+};
+
+/** `--json` for commands that print facts */
+export const json = { type: "boolean", description: "print JSON", default: false } as const;
+
+/** Defines a command; `run` gets its arguments checked and typed. */
+export function command<const A extends ArgsDef>(definition: {
+  name: string;
+  description: string;
+  args: A;
+  /** whole command lines, with a word of explanation after `#` */
+  examples: string[];
+  run: (args: ParsedArgs<A>) => Promise<void>;
+}): Command {
+  const { name, description, args, examples } = definition;
+  return {
+    name,
+    description,
+    usage: async () => {
+      const definitionForHelp: CommandDef = { meta: { name: `ai-intercom ${name}`, description }, args };
+      return `${(await renderUsage(definitionForHelp)).trimEnd()}\n\nEXAMPLES\n\n${examples.map((line) => `  ${line}`).join("\n")}`;
+    },
+    run: async (argv) => definition.run(checked(name, args, argv)),
+  };
+}
+
+function checked<A extends ArgsDef>(name: string, definition: A, argv: string[]): ParsedArgs<A> {
+  const known = Object.keys(definition).filter((key) => definition[key]?.type !== "positional");
+  const before = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
+  for (const word of before) {
+    const option = /^--(no-)?([^=]+)/.exec(word)?.[2];
+    if (
+      word.startsWith("-") &&
+      word !== "-" &&
+      !/^-\d/.test(word) &&
+      (option === undefined || !known.includes(option))
+    )
+      throw usageError(
+        name,
+        `unknown option ${word}`,
+        nearMatches(option ?? word, known).map((one) => `--${one}`),
+      );
+  }
+  let parsed: ParsedArgs<A>;
+  try {
+    parsed = parseArgs<A>(argv, definition);
+  } catch (error) {
+    throw usageError(name, stripColor(error instanceof Error ? error.message : String(error)));
+  }
+  const places = Object.values(definition).filter((one) => one.type === "positional").length;
+  if (parsed._.length > places)
+    throw usageError(
+      name,
+      `too many words: "${parsed._.slice(places).join(" ")}"; put a text with spaces in quotes`,
+    );
+  for (const key of known)
+    if (definition[key]?.type === "string" && Reflect.get(parsed, key) === "")
+      throw usageError(name, `--${key} needs a value`);
+  return parsed;
+}
+
+function usageError(name: string, message: string, matches: string[] = []): IntercomError {
+  const hint = matches.length > 0 ? `did you mean ${matches.join(" or ")}?` : `ai-intercom ${name} --help`;
+  return new IntercomError("bad_usage", `${message.charAt(0).toLowerCase()}${message.slice(1)}`, { hint });
+}
+
+const stripColor = (text: string) => text.replace(/\u001b\[\d+m/g, "");

@@ -1,0 +1,182 @@
+// A person's own hand in the conversation: chat, reply, inbox, history. Writing as `human` is a person's act; the
+// hub refuses it from an agent's child.
+import { z } from "zod";
+import { parseAddress } from "../protocol/address.ts";
+import { IntercomError } from "../protocol/errors.ts";
+import type { HubInput } from "../protocol/hub-api.ts";
+import { newMessageId, newThreadId, ThreadId } from "../protocol/ids.ts";
+import { ChatAnswer, History, InboxRecord } from "../protocol/message.ts";
+import { actAsPerson, askDaemon, askFacts } from "./access.ts";
+import { command, json } from "./command.ts";
+import { ago, dim, plain, print, printJson } from "./output.ts";
+
+export const chat = command({
+  name: "chat",
+  description: "write to a running agent; its answer comes to `ai-intercom inbox`",
+  args: {
+    to: { type: "positional", required: true, description: "machine/project or machine/project@session" },
+    text: { type: "positional", required: true, description: "the message; - reads it from stdin" },
+    queue: {
+      type: "boolean",
+      default: false,
+      description: "when no agent runs there, keep it for the project's next session",
+    },
+    json,
+  },
+  examples: [
+    'ai-intercom chat limn/mnemos "which port does the API use?"',
+    "git diff | ai-intercom chat limn/mnemos -",
+  ],
+  run: async (args) => {
+    parseAddress(args.to);
+    const payload = {
+      message: await textOf(args.text),
+      message_id: newMessageId(),
+      new_thread_id: newThreadId(),
+      if_no_session: args.queue ? ("queue" as const) : ("fail" as const),
+    };
+    await send({ from_agent: "human", to_agent: args.to, type: "chat", payload }, args.json);
+  },
+});
+
+export const reply = command({
+  name: "reply",
+  description: "write in a thread",
+  args: {
+    thread: { type: "positional", required: true, description: "the thread, for example t-0123456789ab" },
+    text: { type: "positional", required: true, description: "the message; - reads it from stdin" },
+    json,
+  },
+  examples: ['ai-intercom reply t-0123456789ab "yes, go on"'],
+  run: async (args) => {
+    const payload = {
+      message: await textOf(args.text),
+      message_id: newMessageId(),
+      thread_id: threadOf(args.thread),
+    };
+    await send({ from_agent: "human", type: "chat", payload }, args.json);
+  },
+});
+
+export const inbox = command({
+  name: "inbox",
+  description: "what agents wrote to you; with --session, look into an agent's inbox without taking anything",
+  args: {
+    unread: { type: "boolean", default: false, description: "only what was not shown before" },
+    session: { type: "string", description: "a session of this machine", valueHint: "ID" },
+    limit: { type: "string", default: "50", description: "the newest so many", valueHint: "N" },
+    json,
+  },
+  examples: [
+    "ai-intercom inbox",
+    "ai-intercom inbox --unread --json",
+    "ai-intercom inbox --session s-20261122-1a2b3c",
+  ],
+  run: async (args) => {
+    const limit = limitOf(args.limit);
+    if (args.session !== undefined) return sessionInbox(args.session, args.json);
+    const { messages } = PersonInbox.parse(
+      await actAsPerson(`/api/inbox?limit=${limit}${args.unread ? "&unread=true" : ""}`),
+    );
+    if (args.json) return printJson({ messages });
+    if (messages.length === 0) return print("no messages");
+    for (const one of messages) {
+      print(
+        `${one.read ? " " : "*"} ${one.from_agent}  ${dim(`${one.thread_id}  ${ago(one.timestamp)}`)}\n${indent(one.message)}`,
+      );
+    }
+    print(dim(`\nanswer with: ai-intercom reply ${messages.at(-1)?.thread_id} "…"`));
+  },
+});
+
+export const history = command({
+  name: "history",
+  description: "the messages of a thread, oldest first",
+  args: {
+    id: { type: "positional", required: true, description: "the thread, for example t-0123456789ab" },
+    limit: { type: "string", default: "50", description: "the newest so many", valueHint: "N" },
+    json,
+  },
+  examples: ["ai-intercom history t-0123456789ab", "ai-intercom history t-0123456789ab --limit 500 --json"],
+  run: async (args) => {
+    const answer = History.parse(
+      await askFacts(`/api/threads/${threadOf(args.id)}?limit=${limitOf(args.limit)}`),
+    );
+    if (args.json) return printJson(answer);
+    for (const one of answer.messages) {
+      print(
+        `${one.from_agent} → ${one.to_agent}  ${dim(`${one.status}  ${ago(one.timestamp)}  ${one.id}`)}\n${indent(one.message)}`,
+      );
+    }
+  },
+});
+
+const PersonInbox = z.object({
+  messages: z.array(
+    z.object({
+      id: z.string(),
+      thread_id: z.string(),
+      from_agent: z.string(),
+      timestamp: z.string(),
+      message: z.string(),
+      read: z.boolean(),
+    }),
+  ),
+});
+
+async function sessionInbox(session: string, asJson: boolean): Promise<void> {
+  const { messages } = z
+    .object({ messages: z.array(InboxRecord) })
+    .parse(await askDaemon(`/api/inbox?session=${encodeURIComponent(session)}`));
+  if (asJson) return printJson({ messages });
+  if (messages.length === 0) return print("no messages");
+  for (const one of messages)
+    print(
+      `${one.read ? " " : "*"} ${one.from_agent}  ${dim(`${one.thread_id}  ${ago(one.timestamp)}`)}\n${indent(one.message)}`,
+    );
+}
+
+async function send(input: HubInput<"route">, asJson: boolean): Promise<void> {
+  const answer = ChatAnswer.parse(await actAsPerson("/api/route", input));
+  if (answer.status === "no_active_session")
+    throw new IntercomError("no_active_session", answer.reason ?? "no agent runs there", {
+      hint: answer.hint ?? "start one there, or keep the message for the next: --queue",
+    });
+  if (asJson) return printJson(answer);
+  if (answer.status === "ambiguous") {
+    print(`${input.to_agent} has several sessions; choose one:`);
+    for (const one of answer.sessions ?? []) print(`  ${one.address}  ${one.status}  ${plain(one.summary)}`);
+    return;
+  }
+  print(
+    `${answer.status}${answer.reason ? ` (${answer.reason})` : ""}  ${dim(`${answer.thread_id}  ${answer.message_id}`)}`,
+  );
+}
+
+async function textOf(text: string): Promise<string> {
+  const message = text === "-" ? await Bun.stdin.text() : text;
+  if (message.trim() === "") throw new IntercomError("bad_usage", "the message is empty");
+  return message;
+}
+
+function threadOf(text: string): string {
+  const parsed = ThreadId.safeParse(text);
+  if (parsed.success) return parsed.data;
+  throw new IntercomError("bad_usage", `"${text}" is not a thread id`, {
+    hint: "a thread id is t- and 12 hex digits; `ai-intercom inbox` and `watch` show them",
+  });
+}
+
+function limitOf(text: string): number {
+  const limit = Number(text);
+  if (Number.isInteger(limit) && limit >= 1 && limit <= 1000) return limit;
+  throw new IntercomError("bad_usage", `--limit cannot be "${text}"`, {
+    hint: "a whole number from 1 to 1000",
+  });
+}
+
+const indent = (text: string) =>
+  plain(text)
+    .split("\n")
+    .map((line) => `    ${line}`)
+    .join("\n");

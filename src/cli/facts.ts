@@ -1,0 +1,95 @@
+// What is: the agents that can be reached, this machine's state, and where one message is.
+
+import { IntercomError } from "../protocol/errors.ts";
+import { DaemonHealth } from "../protocol/local-api.ts";
+import { MessageStatus } from "../protocol/message.ts";
+import { AgentFilter, AgentList } from "../protocol/session.ts";
+import { askDaemon, askFacts } from "./access.ts";
+import { command, json } from "./command.ts";
+import { duration, oneLine, print, printJson, table } from "./output.ts";
+
+export const agents = command({
+  name: "agents",
+  description: "list the projects and the agents that run in them",
+  args: {
+    filter: { type: "string", default: "all", description: "all, online or machine:ID", valueHint: "FILTER" },
+    json,
+  },
+  examples: [
+    "ai-intercom agents",
+    "ai-intercom agents --filter online",
+    "ai-intercom agents --filter machine:limn --json",
+  ],
+  run: async (args) => {
+    const filter = AgentFilter.safeParse(args.filter);
+    if (!filter.success)
+      throw new IntercomError("bad_usage", `--filter cannot be "${args.filter}"`, {
+        hint: "all, online, or machine:ID",
+      });
+    const { agents } = AgentList.parse(
+      await askFacts(`/api/agents?filter=${encodeURIComponent(args.filter)}`),
+    );
+    if (args.json) return printJson({ agents });
+    if (agents.length === 0)
+      return print("no agents yet; start one: ai-intercom install claude, then run claude in a project");
+    const rows = agents.flatMap((agent) => {
+      const address = `${agent.machine_id}/${agent.project_id}`;
+      if (agent.sessions.length === 0)
+        return [
+          [
+            address,
+            agent.machine_status === "online" ? "no session" : "machine offline",
+            "",
+            "",
+            oneLine(agent.description, 60),
+          ],
+        ];
+      return agent.sessions.map((one) => [
+        agent.sessions.length > 1 ? `${address}@${one.session_id}` : address,
+        one.status,
+        duration(one.uptime),
+        String(one.inbox_pending),
+        oneLine(one.summary || agent.description, 60),
+      ]);
+    });
+    print(table(["address", "status", "up", "unread", "about"], rows));
+  },
+});
+
+export const status = command({
+  name: "status",
+  description: "this machine's daemon and link, or the states of one message",
+  args: { message: { type: "positional", required: false, description: "a message id" }, json },
+  examples: ["ai-intercom status", "ai-intercom status msg-0123456789abcdef01234567"],
+  run: async (args) => {
+    if (args.message !== undefined) return messageStatus(args.message, args.json);
+    const health = DaemonHealth.parse(await askDaemon("/health"));
+    if (args.json) return printJson(health);
+    print(
+      table(
+        ["what", "state"],
+        [
+          ["machine", health.machine_id],
+          ["fingerprint", health.fingerprint],
+          ["daemon", `running, version ${health.version}, pid ${health.pid}`],
+          ["hub", health.hub_url],
+          ["link", health.link_reason ? `${health.link}: ${health.link_reason}` : health.link],
+          ["sessions", String(health.sessions)],
+          ["outbox", `${health.outbox} waiting for the hub`],
+        ],
+      ),
+    );
+  },
+});
+
+async function messageStatus(id: string, asJson: boolean): Promise<void> {
+  const answer = MessageStatus.parse(await askFacts(`/api/messages/${encodeURIComponent(id)}`));
+  if (asJson) return printJson(answer);
+  print(`${answer.message_id} in ${answer.thread_id}: ${answer.status}`);
+  print(
+    table(
+      ["state", "at", "to", "reason"],
+      answer.states.map(({ state, at, to, reason }) => [state, at, to ?? "", reason ?? ""]),
+    ),
+  );
+}

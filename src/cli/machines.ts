@@ -1,0 +1,127 @@
+// Enrolment from the command line: invite, join, and the list of machines with a person's decisions.
+
+import { requestJoin } from "../daemon/hub-client.ts";
+import { namePattern } from "../protocol/address.ts";
+import { IntercomError } from "../protocol/errors.ts";
+import { Invite } from "../protocol/hub-api.ts";
+import { parseInvite } from "../protocol/invite.ts";
+import { MachineList } from "../protocol/session.ts";
+import { defaultHubUrl, loadConfig } from "../system/config.ts";
+import { setConfigKeys } from "../system/config-edit.ts";
+import { privateDirectory } from "../system/files.ts";
+import { fingerprint, loadOrCreateMachineKey } from "../system/keys.ts";
+import { homePaths } from "../system/paths.ts";
+import { actAsPerson, askDaemon, askFacts } from "./access.ts";
+import { command, json } from "./command.ts";
+import { ago, print, printJson, table } from "./output.ts";
+
+export const invite = command({
+  name: "invite",
+  description: "make a code that lets one machine join, once, within 10 minutes",
+  args: { json },
+  examples: ["ai-intercom invite", "ai-intercom invite --json"],
+  run: async (args) => {
+    const answer = Invite.parse(await actAsPerson("/api/invites", {}));
+    if (args.json) return printJson(answer);
+    print(
+      `${answer.code}\n\non the other machine, before ${answer.expires_at}:\n  ai-intercom join ${answer.code}`,
+    );
+    if (/@http:\/\/(127\.|localhost|\[::1\])/.test(answer.code))
+      print(
+        "\nthis hub listens on this computer only; for others set hub.listen to an address they reach (a Tailscale address, or TLS in front)",
+      );
+  },
+});
+
+export const join = command({
+  name: "join",
+  description:
+    "enrol this machine at a hub: at once with an invite code, else after a person's approval there",
+  args: {
+    code: { type: "positional", required: false, description: "from `ai-intercom invite` at the hub" },
+    "hub-url": {
+      type: "string",
+      description: "the hub's address, when the code does not hold it",
+      valueHint: "URL",
+    },
+    "machine-id": {
+      type: "string",
+      description: "this machine's name in addresses (default: its host name)",
+      valueHint: "NAME",
+    },
+    json,
+  },
+  examples: [
+    "ai-intercom join 7K3M-9QXT-2BVN-84HD@http://100.64.0.1:7700",
+    "ai-intercom join --hub-url http://100.64.0.1:7700   # waits for approval",
+  ],
+  run: async (args) => {
+    const paths = homePaths();
+    privateDirectory(paths.home);
+    const config = loadConfig();
+    const code = args.code === undefined ? undefined : parseInvite(args.code);
+    const url = args["hub-url"] ?? code?.url ?? config.hub.url ?? defaultHubUrl;
+    const machine = args["machine-id"] ?? config.machine.id;
+    if (!namePattern.test(machine))
+      throw new IntercomError("bad_usage", `--machine-id cannot be "${machine}"`, {
+        hint: "1 to 64 of A-Z a-z 0-9 . _ -, first a letter or digit",
+      });
+    const key = loadOrCreateMachineKey(paths.machineKey);
+    const { display_name, description } = config.machine;
+    const answer = await requestJoin(
+      { url, machine, key },
+      { display_name, description, ...(code ? { code: code.secret } : {}) },
+    );
+    setConfigKeys(paths.config, { mode: "daemon", "machine.id": machine, "hub.url": url });
+    await askDaemon("/api/link/reconnect", {}).catch(() => undefined); // no daemon runs yet: it will read the file
+    if (args.json) return printJson({ ...answer, hub_url: url });
+    if (answer.status === "approved") print(`joined ${url} as ${machine}\nnext: ai-intercom daemon`);
+    else
+      print(
+        `asked ${url} to let ${machine} in\na person there compares this fingerprint and approves:\n  ${fingerprint(key.publicKey)}\n  ai-intercom machines approve ${machine}`,
+      );
+  },
+});
+
+export const machines = command({
+  name: "machines",
+  description: "list the machines, or decide about one",
+  args: {
+    action: { type: "positional", required: false, description: "approve, deny or revoke" },
+    id: { type: "positional", required: false, description: "the machine" },
+    json,
+  },
+  examples: [
+    "ai-intercom machines",
+    "ai-intercom machines approve laptop",
+    "ai-intercom machines revoke laptop   # closes its link at once",
+  ],
+  run: async (args) => {
+    if (args.action === undefined) return list(args.json);
+    if (!["approve", "deny", "revoke"].includes(args.action))
+      throw new IntercomError("bad_usage", `"${args.action}" is not approve, deny or revoke`, {
+        hint: "ai-intercom machines --help",
+      });
+    if (args.id === undefined)
+      throw new IntercomError("bad_usage", `which machine shall I ${args.action}?`, {
+        hint: "ai-intercom machines lists them",
+      });
+    const answer = await actAsPerson(`/api/machines/${encodeURIComponent(args.id)}/${args.action}`, {});
+    if (args.json) return printJson(answer);
+    print(
+      `${args.id}: ${({ approve: "approved", deny: "denied", revoke: "revoked" } as Record<string, string>)[args.action]}`,
+    );
+  },
+});
+
+async function list(asJson: boolean): Promise<void> {
+  const { machines } = MachineList.parse(await askFacts("/api/machines"));
+  if (asJson) return printJson({ machines });
+  if (machines.length === 0) return print("no machines yet; enrol one: ai-intercom invite");
+  print(
+    table(
+      ["machine", "status", "last seen", "fingerprint"],
+      machines.map((one) => [one.id, one.status, ago(one.last_seen), one.fingerprint]),
+    ),
+  );
+}

@@ -1,0 +1,128 @@
+// The commands that run until they are told to stop: standalone, hub, daemon; and the two that agents start.
+import { Daemon } from "../daemon/daemon.ts";
+import { Hub } from "../hub/hub.ts";
+import { type Config, loadConfig } from "../system/config.ts";
+import { privateDirectory } from "../system/files.ts";
+import { loadOrCreateMachineKey } from "../system/keys.ts";
+import { homePaths } from "../system/paths.ts";
+import { command } from "./command.ts";
+import { print } from "./output.ts";
+
+const config = {
+  type: "string",
+  description: "configuration file (default: config.yml in the home)",
+  valueHint: "FILE",
+} as const;
+const listen = {
+  type: "string",
+  description: "where the hub listens (default 127.0.0.1:7700)",
+  valueHint: "HOST:PORT",
+} as const;
+
+export const standalone = command({
+  name: "standalone",
+  description: "run a hub and this machine's daemon in one process, in the foreground",
+  args: { config, listen },
+  examples: ["ai-intercom standalone", "ai-intercom standalone --listen 127.0.0.1:7800   # another port"],
+  run: async (args) => {
+    const settings = settingsOf(args);
+    const paths = homePaths();
+    privateDirectory(paths.home);
+    await using hub = await Hub.start({ config: settings, paths });
+    const { id, display_name, description } = settings.machine;
+    await hub.enrolLocal({
+      id,
+      display_name,
+      description,
+      public_key: loadOrCreateMachineKey(paths.machineKey).publicKey,
+    });
+    await using _daemon = await Daemon.start({ config: settings, paths, hubUrl: hub.url });
+    print(`hub listening on ${hub.url}, machine ${id}, home ${paths.home}`);
+    await untilStopped();
+  },
+});
+
+export const hub = command({
+  name: "hub",
+  description: "run the hub alone, in the foreground",
+  args: { config, listen },
+  examples: ["ai-intercom hub", "ai-intercom hub --listen 100.64.0.1:7700   # on a Tailscale address"],
+  run: async (args) => {
+    const paths = homePaths();
+    privateDirectory(paths.home);
+    await using running = await Hub.start({ config: settingsOf(args), paths });
+    print(`hub listening on ${running.url}, home ${paths.home}`);
+    await untilStopped();
+  },
+});
+
+export const daemon = command({
+  name: "daemon",
+  description: "run this machine's daemon alone, in the foreground; it dials the hub of hub.url",
+  args: { config, listen: { ...listen, description: "accepted for symmetry; a daemon opens no TCP port" } },
+  examples: ["ai-intercom daemon", "HUB_URL=http://limn:7700 ai-intercom daemon"],
+  run: async (args) => {
+    const settings = settingsOf(args);
+    const paths = homePaths();
+    await using _running = await Daemon.start({
+      config: settings,
+      paths,
+      readHubUrl: () => settingsOf(args).hub.url,
+    });
+    print(
+      `daemon of machine ${settings.machine.id}, hub ${settings.hub.url ?? "at the default address"}, home ${paths.home}`,
+    );
+    await untilStopped();
+  },
+});
+
+export const mcpServer = command({
+  name: "mcp-server",
+  description:
+    "MCP server on stdin and stdout for one agent session; `install` puts it into the agents' configuration",
+  args: {},
+  examples: [
+    "claude mcp add --scope user ai-intercom -- ai-intercom mcp-server   # what `install claude` writes",
+  ],
+  run: async () => {
+    const { serveStdio } = await import("../mcp/stdio.ts");
+    await serveStdio();
+  },
+});
+
+/** Only its help is here; main.ts runs it without loading the command line. */
+export const checkInbox = command({
+  name: "check-inbox",
+  description: "prints an agent's waiting mail; the hooks that `install` writes run it",
+  args: {
+    format: {
+      type: "enum",
+      options: ["hook", "json"],
+      default: "hook",
+      description: "hook: what the agent's hook must print; json: the messages",
+    },
+    session: {
+      type: "string",
+      description: "json only: whose inbox (default: the agent that started this command)",
+      valueHint: "ID",
+    },
+  },
+  examples: ["ai-intercom check-inbox --format json --session s-20261122-1a2b3c"],
+  run: async () => {},
+});
+
+function settingsOf(args: { config?: string; listen?: string }): Config {
+  const settings = loadConfig(args.config === undefined ? {} : { file: args.config });
+  if (args.listen === undefined) return settings;
+  return loadConfig({
+    ...(args.config === undefined ? {} : { file: args.config }),
+    env: { ...process.env, AI_INTERCOM_HUB_LISTEN: args.listen },
+  });
+}
+
+/** Resolves on the first of the signals that ask a program to end. */
+function untilStopped(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => resolve());
+  });
+}

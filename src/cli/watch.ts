@@ -1,0 +1,49 @@
+// `ai-intercom watch`: everything as it happens, until Ctrl-C.
+import { IntercomError } from "../protocol/errors.ts";
+import { HubEvent } from "../protocol/hub-api.ts";
+import { streamAsPerson } from "./access.ts";
+import { command, json } from "./command.ts";
+import { dim, oneLine, print } from "./output.ts";
+
+export const watch = command({
+  name: "watch",
+  description: "follow messages, their states, sessions and machines live",
+  args: { json: { ...json, description: "print one JSON object a line" } },
+  examples: ["ai-intercom watch", "ai-intercom watch --json | jq 'select(.kind == \"message\")'"],
+  run: async (args) => {
+    const stop = new AbortController();
+    process.once("SIGINT", () => stop.abort()).once("SIGTERM", () => stop.abort());
+    const response = await streamAsPerson("/api/events", stop.signal);
+    if (!response.ok || !response.body)
+      throw new IntercomError("person_only", `the hub does not show its events here (${response.status})`);
+    if (!args.json) print(dim("watching; Ctrl-C ends"));
+    let rest = "";
+    try {
+      for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
+        const lines = (rest + text).split("\n");
+        rest = lines.pop() ?? "";
+        for (const line of lines)
+          if (line !== "") print(args.json ? line : show(HubEvent.parse(JSON.parse(line))));
+      }
+    } catch (error) {
+      if (!stop.signal.aborted)
+        throw new IntercomError("hub_unreachable", "the hub stopped", { cause: error });
+    }
+  },
+});
+
+function show(event: HubEvent): string {
+  const time = dim(event.at.slice(11, 19));
+  switch (event.kind) {
+    case "message":
+      return `${time} ${event.from_agent} → ${event.to_agent}  ${dim(event.thread_id)}  ${oneLine(event.message)}`;
+    case "state":
+      return `${time} ${dim(`${event.message_id} ${event.to}: `)}${event.state}${event.reason ? dim(` (${event.reason})`) : ""}`;
+    case "machine":
+      return `${time} machine ${event.machine_id} ${event.status}`;
+    case "session":
+      return `${time} session ${event.address} ${event.status}`;
+    default:
+      return event satisfies never;
+  }
+}

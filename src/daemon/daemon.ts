@@ -1,0 +1,245 @@
+// The daemon: one per machine. Owns its sessions and their inboxes, keeps the link to the hub, and serves the
+// local API. This file puts the parts together and runs their clocks.
+
+import { removeStaleMarkers } from "../inbox/marker.ts";
+import type { DaemonHealth } from "../protocol/local-api.ts";
+import type { SessionReport } from "../protocol/session.ts";
+import { version } from "../protocol/version.ts";
+import { type Config, defaultHubUrl } from "../system/config.ts";
+import { privateDirectory } from "../system/files.ts";
+import { fingerprint, loadOrCreateMachineKey, type MachineKey } from "../system/keys.ts";
+import { type Lock, takeLock } from "../system/lock.ts";
+import { log } from "../system/log.ts";
+import type { HomePaths } from "../system/paths.ts";
+import { isAlive } from "../system/process.ts";
+import { background } from "../system/wait.ts";
+import { Deliveries } from "./delivery.ts";
+import { Hooks } from "./hook.ts";
+import { Link } from "./link.ts";
+import { serveLocalApi } from "./local-api.ts";
+import { Outbox } from "./outbox.ts";
+import { Projects } from "./projects.ts";
+import { Sender } from "./sender.ts";
+import { SessionEvents } from "./session-events.ts";
+import { Sessions, statusOf } from "./sessions.ts";
+import { DaemonState } from "./state.ts";
+import { ToolCalls } from "./tool-calls.ts";
+
+export type DaemonOptions = {
+  config: Config;
+  paths: HomePaths;
+  /** overrides the configuration: a standalone's own hub */
+  hubUrl?: string;
+  /** reads hub.url anew after `join` */
+  readHubUrl?: () => string | undefined;
+};
+
+/** ms between checks that every session's process still runs */
+const sweepMs = 1_000;
+/** ms between looks at what the agents do, for the hub's listing */
+const statusMs = 2_000;
+/** ms that changes are collected before the hub hears of them */
+const presenceDelayMs = 20;
+
+export class Daemon {
+  readonly #options: DaemonOptions;
+  readonly #key: MachineKey;
+  readonly #lock: Lock;
+  readonly #state: DaemonState;
+  readonly #outbox: Outbox;
+  readonly #projects: Projects;
+  readonly #sessions: Sessions;
+  readonly #deliveries: Deliveries;
+  readonly #events = new SessionEvents();
+  readonly #link: Link;
+  readonly #sender: Sender;
+  #hubUrl: string;
+  #timers: ReturnType<typeof setInterval>[] = [];
+  #presenceTimer: ReturnType<typeof setTimeout> | undefined;
+  #reported = "";
+  /** the latest report, on its way or taken */
+  #presence: Promise<void> = Promise.resolve();
+  #server: { stop(): Promise<void> } | undefined;
+
+  /** Starts everything; resolves when the local API answers. The link connects in the background. */
+  static async start(options: DaemonOptions): Promise<Daemon> {
+    const { home, run, inbox, pending } = options.paths;
+    for (const directory of [home, run, inbox, pending]) privateDirectory(directory);
+    const daemon = new Daemon(options);
+    await daemon.#open();
+    return daemon;
+  }
+
+  private constructor(options: DaemonOptions) {
+    const { config, paths } = options;
+    this.#options = options;
+    this.#lock = takeLock(`${paths.run}/daemon.lock`, "daemon");
+    this.#key = loadOrCreateMachineKey(paths.machineKey);
+    this.#hubUrl = options.hubUrl ?? config.hub.url ?? defaultHubUrl;
+    this.#state = DaemonState.open(paths.daemonState);
+    this.#outbox = Outbox.open(paths.outbox);
+    this.#projects = new Projects(this.#state, config.projects);
+    this.#sessions = new Sessions(this.#state, this.#projects, {
+      inboxDirectory: paths.inbox,
+      unreadLimit: config.limits.unread,
+    });
+    this.#deliveries = new Deliveries(this.#sessions, this.#outbox, config.language);
+    this.#link = this.#makeLink();
+    if (this.#state.revoked) this.#link.state = "revoked";
+    const parts = {
+      link: this.#link,
+      outbox: this.#outbox,
+      sessions: this.#sessions,
+      deliveries: this.#deliveries,
+    };
+    this.#sender = new Sender({
+      ...parts,
+      machine: config.machine.id,
+      messageBytes: config.limits.message_bytes,
+      beforeRoute: () => this.#presenceNow(),
+    });
+  }
+
+  get sessions(): Sessions {
+    return this.#sessions;
+  }
+
+  async stop(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    clearTimeout(this.#presenceTimer);
+    this.#deliveries.stop();
+    this.#events.close();
+    await this.#server?.stop();
+    await this.#link.stop();
+    this.#sessions.close();
+    this.#outbox.close();
+    this.#lock.release();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #open(): Promise<void> {
+    const { config, paths } = this.#options;
+    this.#sessions.onChange = () => this.#presenceSoon();
+    this.#sessions.onEnd = (session) => {
+      this.#deliveries.giveBack(session);
+      this.#events.ended(session);
+    };
+    this.#deliveries.onMail = (session) => this.#events.mail(session);
+    this.#events.onGone = () => this.#sessions.sweep();
+    this.#sessions.restore();
+    removeStaleMarkers(paths.inbox, (marker) => isAlive(marker));
+    const parts = { sessions: this.#sessions, deliveries: this.#deliveries, link: this.#link };
+    const toolCalls = new ToolCalls({
+      ...parts,
+      sender: this.#sender,
+      outbox: this.#outbox,
+      projects: this.#projects,
+      machine: config.machine.id,
+    });
+    const hooks = new Hooks(this.#sessions, this.#deliveries, config);
+    this.#server = await serveLocalApi({
+      ...parts,
+      socket: paths.daemonSocket,
+      hooks,
+      toolCalls,
+      events: this.#events,
+      health: () => this.#health(),
+      reconnect: () => this.#reconnect(),
+    });
+    this.#deliveries.start();
+    this.#timers = [
+      setInterval(() => this.#sessions.sweep(), sweepMs),
+      setInterval(() => this.#presenceIfChanged(), statusMs),
+    ];
+    this.#link.start();
+  }
+
+  #makeLink(): Link {
+    const { machine } = this.#options.config;
+    return new Link({
+      access: () => ({ url: this.#hubUrl, machine: machine.id, key: this.#key }),
+      describe: () => ({ display_name: machine.display_name, description: machine.description }),
+      answer: async (op, payload) => {
+        if (op === "deliver") return this.#deliveries.receive(payload);
+        throw new Error(`unknown request "${op}"`);
+      },
+      onLinked: () => this.#sendPresence(),
+      onState: (state) => {
+        if (state === "linked") this.#state.setRevoked(false);
+        if (state === "revoked") this.#state.setRevoked(true);
+        this.#sender.flush();
+      },
+    });
+  }
+
+  #reconnect(): void {
+    this.#hubUrl = this.#options.readHubUrl?.() ?? this.#hubUrl;
+    this.#link.reconnect();
+  }
+
+  /** The whole picture each time: nothing to keep in step, and a lost one is repaired by the next. */
+  async #sendPresence(): Promise<void> {
+    const sessions = this.#report();
+    this.#reported = JSON.stringify(sessions);
+    await this.#link.request("presence", { sessions, projects: this.#projects.report() });
+  }
+
+  #presenceSoon(): void {
+    this.#presenceTimer ??= setTimeout(
+      () =>
+        background("presence", () =>
+          this.#presenceNow().catch((error) => log.warn("presence was not taken", { error })),
+        ),
+      presenceDelayMs,
+    );
+  }
+
+  /** Sends a change that still waits: the hub must know a session before that session writes. */
+  async #presenceNow(): Promise<void> {
+    if (this.#presenceTimer === undefined) return this.#presence;
+    clearTimeout(this.#presenceTimer);
+    this.#presenceTimer = undefined;
+    if (this.#link.linked) this.#presence = this.#sendPresence();
+    await this.#presence;
+  }
+
+  #presenceIfChanged(): void {
+    if (this.#link.linked && JSON.stringify(this.#report()) !== this.#reported) this.#presenceSoon();
+  }
+
+  #report(): SessionReport[] {
+    return this.#sessions.all().map((session) => {
+      const { session_id, project, agent, pid, start, summary, registered_at, mission_id } = session.stored;
+      return {
+        session_id,
+        project_id: project,
+        agent,
+        pid,
+        start,
+        status: statusOf(session),
+        summary,
+        registered_at,
+        inbox_pending: session.inbox.unread,
+        mission_id,
+      };
+    });
+  }
+
+  #health(): DaemonHealth {
+    return {
+      status: "ok",
+      version,
+      machine_id: this.#options.config.machine.id,
+      fingerprint: fingerprint(this.#key.publicKey),
+      hub_url: this.#hubUrl,
+      link: this.#link.state,
+      link_reason: this.#link.reason,
+      outbox: this.#outbox.size,
+      sessions: this.#sessions.all().length,
+      pid: process.pid,
+    };
+  }
+}

@@ -1,0 +1,287 @@
+// Mail on this machine: from the hub into a session's inbox, from the inbox to whoever reads for the session, and
+// the proof of what became of it. The only user of inboxes; every state it reports is one it can prove.
+import { cleanText } from "../inbox/clean-text.ts";
+import { framedLength, headerName } from "../inbox/framing.ts";
+import type { Claim, Delivery } from "../inbox/inbox.ts";
+import { Settlement } from "../inbox/settle.ts";
+import { IntercomError } from "../protocol/errors.ts";
+import type { Receipt } from "../protocol/hub-api.ts";
+import { newMessageId } from "../protocol/ids.ts";
+import { Deliver, type Delivered } from "../protocol/link.ts";
+import type { DeliverLocally } from "../protocol/local-api.ts";
+import type { InboxRecord, ReadMessage } from "../protocol/message.ts";
+import { crashPoint } from "../system/crash-point.ts";
+import { fileSize } from "../system/files.ts";
+import { log } from "../system/log.ts";
+import { identify, isAlive, type ProcessIdentity } from "../system/process.ts";
+import type { Outbox } from "./outbox.ts";
+import { activityOf, type Session, type Sessions, transcriptReaderOf } from "./sessions.ts";
+
+/** ms between looks at the transcripts while a claim is open */
+const settleEveryMs = 150;
+/** characters one hook output may carry; Claude Code cuts at 10,000 (facts/claude-code.md §6) */
+export const hookChars = 9_000;
+/** characters of one `intercom_check_inbox` answer; above, clients warn or cut */
+export const toolChars = 30_000;
+
+type Incoming = { session: Session; record: Omit<InboxRecord, "read">; done: (answer: Delivered) => void };
+
+export type Reader = {
+  asker: ProcessIdentity;
+  carrier: "hook" | "tool";
+  /** hook event or tool name */
+  event: string;
+};
+
+export class Deliveries {
+  readonly #sessions: Sessions;
+  readonly #outbox: Outbox;
+  readonly #language: "en" | "fr";
+  readonly #incoming: Incoming[] = [];
+  readonly #settlements = new Map<string, Settlement>();
+  /** session id → when the main agent last showed a hook event that follows an answer, unix ms */
+  readonly #laterEvents = new Map<string, number>();
+  readonly #askerEnds = new Map<string, number>();
+  #timer: ReturnType<typeof setInterval> | undefined;
+  /** mail for a session arrived or became unread again */
+  onMail: (session: Session) => void = () => {};
+
+  constructor(sessions: Sessions, outbox: Outbox, language: "en" | "fr") {
+    this.#sessions = sessions;
+    this.#outbox = outbox;
+    this.#language = language;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.settle(), settleEveryMs);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** The hub's `deliver`. Answers only when the message is fsynced; what arrives in one turn shares one fsync. */
+  receive(payload: unknown): Promise<Delivered> {
+    const parsed = Deliver.safeParse(payload);
+    if (!parsed.success) throw new IntercomError("bad_request", "this deliver request cannot be read");
+    const { session_id, message } = parsed.data;
+    const session = this.#sessions.get(session_id);
+    if (!session || !isAlive(session.process)) return Promise.resolve({ status: "session_ended" });
+    const { id, thread_id, from_agent, timestamp, type } = message;
+    const record = { thread_id, from_agent, timestamp, message: message.message, id, type };
+    return new Promise((done) => {
+      this.#incoming.push({ session, record, done });
+      if (this.#incoming.length === 1) setImmediate(() => this.#appendIncoming());
+    });
+  }
+
+  /** For this user's scripts and tests: straight into the inbox, marked local, no receipts. */
+  deliverLocally(session: Session, body: DeliverLocally): void {
+    const { thread_id, from_agent, message, timestamp } = body;
+    session.inbox.append([
+      { thread_id, from_agent, timestamp, message, id: body.id ?? newMessageId(), type: "chat", local: true },
+    ]);
+    this.onMail(session);
+  }
+
+  /** A notice of the daemon itself about a message that the hub refused after it had been queued here. */
+  notify(session: Session, about: { thread_id: string; id: string; text: string }): void {
+    const record = {
+      thread_id: about.thread_id,
+      from_agent: "hub",
+      timestamp: new Date().toISOString(),
+      message: about.text,
+      id: about.id,
+      type: "status" as const,
+      local: true as const,
+    };
+    session.inbox.append([record]);
+    this.onMail(session);
+  }
+
+  /** Takes what one delivery may carry; undefined when there is nothing to take. */
+  claim(session: Session, reader: Reader): Delivery | undefined {
+    if (reader.carrier === "hook" && reader.event !== "UserPromptSubmit")
+      this.#laterEvents.set(session.stored.session_id, Date.now());
+    this.#settleSession(session);
+    const path = session.stored.transcript_path;
+    const delivery = session.inbox.claim({
+      ...reader,
+      transcript: path === undefined ? undefined : { path, size: fileSize(path) },
+      maxChars: reader.carrier === "hook" ? hookChars : toolChars,
+      measure: (parts, waiting) =>
+        framedLength(parts, { waiting, language: this.#language, carrier: reader.carrier }),
+    });
+    crashPoint("delivery.claimed");
+    if (!delivery) return undefined;
+    this.#receipt(
+      session,
+      delivery.parts.filter(({ part, of }) => part === of).map(({ record }) => record.id),
+      "offered",
+    );
+    return delivery;
+  }
+
+  /** Waits until mail that only an unsettled claim holds back can be taken, at most `ms`. */
+  async awaitClaimable(session: Session, ms: number): Promise<void> {
+    const until = Date.now() + ms;
+    while (
+      session.inbox.unread > 0 &&
+      session.inbox.unread === session.inbox.waitingOnClaim &&
+      Date.now() < until
+    ) {
+      await Bun.sleep(20);
+      this.#settleSession(session);
+    }
+  }
+
+  /** The reader reports that it printed the delivery whole: counts as proof only where no transcript can tell. */
+  confirmPrinted(session: Session, nonce: string): void {
+    const claim = session.inbox.openClaims().find((one) => one.nonce === nonce);
+    if (!claim || claim.transcript) return;
+    session.inbox.confirm(nonce);
+    session.inbox.forget(nonce);
+  }
+
+  /** The session ended: a last look at its transcript, then what is not proved goes back to the hub. */
+  giveBack(session: Session): void {
+    const claims = session.inbox.openClaims();
+    this.#settleSession(session, true);
+    // mail of a local script has no hub to go back to: it stays for the session's return
+    const ids = session.inbox.takeBack().filter((id) => !session.inbox.isLocal(id));
+    this.#receipt(session, ids, "queued", "session ended");
+    crashPoint("delivery.given-back");
+    session.inbox.removeReturned(ids);
+    for (const { nonce } of claims) this.#forget(nonce);
+    this.#laterEvents.delete(session.stored.session_id);
+  }
+
+  settle(): void {
+    for (const session of this.#sessions.all())
+      if (session.inbox.openClaims().length > 0) this.#settleSession(session);
+  }
+
+  #appendIncoming(): void {
+    const batch = this.#incoming.splice(0);
+    for (const session of new Set(batch.map((one) => one.session))) {
+      const own = batch.filter((one) => one.session === session);
+      const answer = this.#append(
+        session,
+        own.map((one) => one.record),
+      );
+      for (const { done } of own) done(answer);
+    }
+  }
+
+  #append(session: Session, records: Omit<InboxRecord, "read">[]): Delivered {
+    try {
+      if (this.#sessions.get(session.stored.session_id) !== session) return { status: "session_ended" };
+      session.inbox.append(records);
+    } catch (error) {
+      // not acknowledged: the hub keeps it and sends it again
+      log.error("mail could not be written", { session: session.stored.session_id, error });
+      return { status: "inbox_full" };
+    }
+    crashPoint("delivery.appended");
+    this.onMail(session);
+    return { status: "delivered" };
+  }
+
+  #settleSession(session: Session, agentDead = false): void {
+    const claims = session.inbox.openClaims();
+    if (claims.length === 0) return;
+    const activity = activityOf(session);
+    for (const claim of claims) {
+      const settlement =
+        this.#settlements.get(claim.nonce) ?? new Settlement(claim, transcriptReaderOf(session));
+      this.#settlements.set(claim.nonce, settlement);
+      const verdict = settlement.poll({
+        ...activity,
+        agentDead,
+        laterEventAt: this.#laterEventFor(session, claim),
+        askerEndedAt: this.#askerEndedAt(claim),
+      });
+      this.#carryOut(session, claim, verdict);
+    }
+  }
+
+  #carryOut(session: Session, claim: Claim, verdict: ReturnType<Settlement["poll"]>): void {
+    switch (verdict) {
+      case "wait":
+        return;
+      case "in_context":
+        if (!claim.inContext) session.inbox.confirm(claim.nonce);
+        return;
+      case "seen":
+        this.#seen(session, claim);
+        return;
+      case "dead":
+        log.info("a delivery did not reach its agent; its mail is unread again", {
+          session: session.stored.session_id,
+          event: claim.event,
+        });
+        session.inbox.drop(claim.nonce);
+        this.#forget(claim.nonce);
+        this.onMail(session);
+        return;
+      default:
+        verdict satisfies never;
+    }
+  }
+
+  #seen(session: Session, claim: Claim): void {
+    if (!claim.inContext) session.inbox.confirm(claim.nonce);
+    const whole = claim.items.filter(({ part, of }) => part === of).map(({ id }) => id);
+    this.#receipt(session, whole, "seen");
+    crashPoint("delivery.before-seen");
+    session.inbox.markSeen(claim.nonce);
+    this.#forget(claim.nonce);
+  }
+
+  #laterEventFor(session: Session, claim: Claim): number | undefined {
+    const at = this.#laterEvents.get(session.stored.session_id);
+    return at !== undefined && at > claim.claimedAt ? at : undefined;
+  }
+
+  #askerEndedAt(claim: Claim): number | undefined {
+    if (claim.carrier === "hook" && !this.#askerEnds.has(claim.nonce) && !isAlive(claim.asker))
+      this.#askerEnds.set(claim.nonce, Date.now());
+    return this.#askerEnds.get(claim.nonce);
+  }
+
+  #forget(nonce: string): void {
+    this.#settlements.delete(nonce);
+    this.#askerEnds.delete(nonce);
+  }
+
+  /** Receipts go through the outbox: one lost link must not lose a state. Local messages have none. */
+  #receipt(session: Session, ids: string[], state: Receipt["state"], reason?: string): void {
+    const at = new Date().toISOString();
+    const { session_id } = session.stored;
+    const receipts = ids
+      .filter((id) => !session.inbox.isLocal(id))
+      .map((message_id): Receipt => ({ message_id, session_id, state, at, reason }));
+    this.#outbox.add(
+      receipts.map((receipt) => ({ kind: "receipt", receipt })),
+      { durable: state === "queued" },
+    );
+  }
+}
+
+/** The asking process as it is now; one that is already gone gets a start that never matches. */
+export function askerOf(pid: number): ProcessIdentity {
+  return identify(pid) ?? { pid, start: "gone" };
+}
+
+/** A delivery as `intercom_check_inbox` answers it: the bodies cleaned like the hook's frame. */
+export function readMessages(delivery: Delivery): ReadMessage[] {
+  return delivery.parts.map(({ record, part, of, text }) => ({
+    id: record.id,
+    thread_id: record.thread_id,
+    from_agent: headerName(record.from_agent),
+    timestamp: record.timestamp,
+    message: cleanText(text),
+    ...(of > 1 ? { part: `${part} of ${of}` } : {}),
+    read: true,
+  }));
+}

@@ -1,0 +1,241 @@
+// The link to the hub: dials, greets, asks and answers, and dials again with growing pauses. It never gives up;
+// `state` says why it is not linked. What must survive a break is the outbox's business, not the link's.
+import { errorFromBody, IntercomError, toIntercomError } from "../protocol/errors.ts";
+import type { HubInput, HubOperation } from "../protocol/hub-api.ts";
+import {
+  type AnswerFrame,
+  closeCodes,
+  Frame,
+  heartbeatMs,
+  linkProtocolVersion,
+  maxFrameBytes,
+  type RequestFrame,
+} from "../protocol/link.ts";
+import { log } from "../system/log.ts";
+import { signRequest } from "../system/signature.ts";
+import { background, backoff, delay } from "../system/wait.ts";
+import { askHub, type HubAccess, requestJoin } from "./hub-client.ts";
+
+export type LinkState = "connecting" | "linked" | "pending" | "denied" | "revoked" | "refused";
+
+export type LinkOptions = {
+  access: () => HubAccess;
+  describe: () => { display_name: string; description: string };
+  /** answers a request of the hub (`deliver`) */
+  answer: (op: string, payload: unknown) => Promise<unknown>;
+  /** runs after each (re)connection, before anything else is sent */
+  onLinked: () => Promise<void>;
+  onState: (state: LinkState) => void;
+};
+
+type Waiting = {
+  resolve: (value: unknown) => void;
+  reject: (error: IntercomError) => void;
+  timer: ReturnType<typeof setTimeout>;
+};
+
+/** ms a hub may take to answer a request over the link */
+const answerTimeoutMs = 15_000;
+/** ms; first and longest pause between two tries */
+const firstPauseMs = 100;
+const longestPauseMs = 5_000;
+
+export class Link {
+  readonly #options: LinkOptions;
+  #socket: WebSocket | undefined;
+  #nextId = 1;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #stopped = new AbortController();
+  #wake = new AbortController();
+  #running: Promise<void> | undefined;
+  state: LinkState = "connecting";
+  reason: string | undefined;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    this.#wake.abort();
+    this.#socket?.close(1000, "daemon stops");
+    await this.#running;
+  }
+
+  /** Tries again now: after `join`, or when the configuration changed. */
+  reconnect(): void {
+    this.#socket?.close(1000, "reconnect");
+    this.#wake.abort();
+  }
+
+  get linked(): boolean {
+    return this.state === "linked";
+  }
+
+  /** Asks the hub. Throws its error, or `hub_unreachable` when there is no link or it broke before the answer. */
+  request<O extends HubOperation>(op: O, payload: HubInput<O>): Promise<unknown> {
+    const socket = this.#socket;
+    if (socket?.readyState !== WebSocket.OPEN) return Promise.reject(this.#away());
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        log.warn("the hub did not answer in time; the link is closed", { op });
+        socket.close(closeCodes.goingAway, "no answer");
+      }, answerTimeoutMs);
+      this.#waiting.set(id, { resolve, reject, timer });
+      socket.send(JSON.stringify({ id, op, payload } satisfies RequestFrame));
+    });
+  }
+
+  #away(): IntercomError {
+    return new IntercomError(
+      "hub_unreachable",
+      `no link to the hub at ${this.#options.access().url}${this.reason ? `: ${this.reason}` : ""}`,
+    );
+  }
+
+  async #run(): Promise<void> {
+    let pauses = backoff(firstPauseMs, longestPauseMs);
+    while (!this.#stopped.signal.aborted) {
+      const wasLinked = await this.#connectOnce();
+      if (this.#stopped.signal.aborted) break;
+      if (wasLinked) pauses = backoff(firstPauseMs, longestPauseMs);
+      else await this.#learnWhy();
+      this.#wake = new AbortController();
+      await delay(pauses.next().value, AbortSignal.any([this.#stopped.signal, this.#wake.signal]));
+    }
+  }
+
+  /** One connection from dial to close; true when it had been linked. */
+  async #connectOnce(): Promise<boolean> {
+    const access = this.#options.access();
+    const url = new URL("/api/link", access.url).href;
+    const signed = await signRequest(access.machine, access.key, { method: "GET", url });
+    const socket = new WebSocket(url.replace(/^http/, "ws"), {
+      headers: { ...signed, "x-ai-intercom-protocol": String(linkProtocolVersion) },
+    });
+    this.#socket = socket;
+    let linked = false;
+    const heart = setInterval(() => {
+      if (linked) background("heartbeat", () => this.request("heartbeat", {}).catch(() => undefined));
+    }, heartbeatMs);
+    const closed = new Promise<void>((resolve) => {
+      socket.onopen = () => {
+        linked = true;
+        this.#opened(socket);
+      };
+      socket.onmessage = (event) => background("link frame", () => this.#received(socket, event.data));
+      socket.onclose = (event) => {
+        this.#closed(event.code, event.reason, linked);
+        resolve();
+      };
+    });
+    await closed;
+    clearInterval(heart);
+    return linked;
+  }
+
+  #opened(socket: WebSocket): void {
+    background("link greeting", async () => {
+      try {
+        await this.#options.onLinked();
+        if (this.#socket === socket && socket.readyState === WebSocket.OPEN) this.#enter("linked");
+      } catch (error) {
+        log.warn("the hub did not take our presence; the link is closed", { error });
+        socket.close(closeCodes.goingAway, "greeting failed");
+      }
+    });
+  }
+
+  #closed(code: number, reason: string, wasLinked: boolean): void {
+    if (code === closeCodes.revoked) this.#enter("revoked", "the hub revoked this machine");
+    else if (code === closeCodes.replaced)
+      this.#enter("connecting", "another daemon with this machine's key took the link");
+    else if (code === closeCodes.protocol)
+      this.#enter("refused", reason || "the hub speaks another protocol version");
+    else if (wasLinked || this.state === "linked") this.#enter("connecting", "the link broke");
+    for (const [id, waiting] of this.#waiting) {
+      clearTimeout(waiting.timer);
+      this.#waiting.delete(id);
+      waiting.reject(this.#away());
+    }
+  }
+
+  /** A refused upgrade tells no reason: ask over HTTP, and ask to be enrolled where we are unknown. */
+  async #learnWhy(): Promise<void> {
+    const access = this.#options.access();
+    try {
+      await askHub(access, "POST", "/api/heartbeat", {});
+      if (this.state !== "connecting") this.#enter("connecting");
+    } catch (thrown) {
+      const error = toIntercomError(thrown);
+      if (error.code === "hub_unreachable")
+        this.#enter(this.state === "revoked" ? "revoked" : "connecting", error.message);
+      else if (error.code === "machine_pending")
+        this.#enter("pending", "a person must approve this machine at the hub");
+      else if (error.code === "machine_denied") this.#enter("denied", error.message);
+      else if (error.code === "machine_revoked") this.#enter("revoked", error.message);
+      else if (error.code === "unauthenticated") await this.#askToJoin(access, error);
+      else this.#enter("refused", error.message);
+    }
+  }
+
+  async #askToJoin(access: HubAccess, why: IntercomError): Promise<void> {
+    try {
+      const answer = await requestJoin(access, this.#options.describe());
+      if (answer.status === "pending")
+        this.#enter("pending", "a person must approve this machine at the hub");
+    } catch (error) {
+      this.#enter("refused", `${why.message}; asking to join: ${toIntercomError(error).message}`);
+    }
+  }
+
+  async #received(socket: WebSocket, data: unknown): Promise<void> {
+    if (typeof data !== "string" || data.length > maxFrameBytes)
+      return socket.close(closeCodes.badFrame, "bad frame");
+    const frame = parseFrame(data);
+    if (!frame) return socket.close(closeCodes.badFrame, "bad frame");
+    if ("op" in frame) return this.#answerRequest(socket, frame);
+    const waiting = this.#waiting.get(frame.re);
+    if (!waiting) return;
+    this.#waiting.delete(frame.re);
+    clearTimeout(waiting.timer);
+    if (frame.ok) waiting.resolve(frame.result);
+    else
+      waiting.reject(
+        errorFromBody(frame) ?? new IntercomError("internal", "the hub answered an error without a code"),
+      );
+  }
+
+  async #answerRequest(socket: WebSocket, frame: RequestFrame): Promise<void> {
+    let answer: AnswerFrame;
+    try {
+      answer = { re: frame.id, ok: true, result: await this.#options.answer(frame.op, frame.payload) };
+    } catch (error) {
+      answer = { re: frame.id, ok: false, ...toIntercomError(error).body() };
+    }
+    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(answer));
+  }
+
+  #enter(state: LinkState, reason?: string): void {
+    const changed = state !== this.state || reason !== this.reason;
+    this.state = state;
+    this.reason = reason;
+    if (!changed) return;
+    log.info(`link ${state}`, { hub: this.#options.access().url, ...(reason ? { reason } : {}) });
+    this.#options.onState(state);
+  }
+}
+
+function parseFrame(text: string): Frame | undefined {
+  try {
+    const parsed = Frame.safeParse(JSON.parse(text));
+    return parsed.success ? parsed.data : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,217 @@
+// The daemon's door for this user's processes: HTTP over the Unix socket. Routes and shapes; the work is done by
+// the parts behind it. Bad input is refused before anything changes.
+
+import type { z } from "zod";
+import { IntercomError, toIntercomError } from "../protocol/errors.ts";
+import { pidHeaders } from "../protocol/hook.ts";
+import type { HubOperation } from "../protocol/hub-api.ts";
+import {
+  ConfirmClaim,
+  type DaemonHealth,
+  DeliverLocally,
+  RegisterSession,
+  ToolCall,
+  UnregisterSession,
+} from "../protocol/local-api.ts";
+import { freeSocketPath } from "../system/socket.ts";
+import { askerOf, type Deliveries, readMessages } from "./delivery.ts";
+import type { Hooks } from "./hook.ts";
+import type { Link } from "./link.ts";
+import type { SessionEvents } from "./session-events.ts";
+import { localSession, type Session, type Sessions } from "./sessions.ts";
+import type { ToolCalls } from "./tool-calls.ts";
+
+export type LocalApiParts = {
+  socket: string;
+  sessions: Sessions;
+  deliveries: Deliveries;
+  hooks: Hooks;
+  toolCalls: ToolCalls;
+  events: SessionEvents;
+  link: Link;
+  health: () => DaemonHealth;
+  /** re-reads hub.url and dials anew */
+  reconnect: () => void;
+};
+
+type Handler = (
+  request: Request,
+  params: Record<string, string>,
+  query: URLSearchParams,
+) => Promise<unknown> | unknown;
+
+/** bytes; a message of 64 KiB in JSON escapes is far below */
+const maxBodyBytes = 1024 * 1024;
+
+export async function serveLocalApi(parts: LocalApiParts): Promise<{ stop(): Promise<void> }> {
+  await freeSocketPath(parts.socket, "daemon");
+  const routes = routesOf(parts);
+  const server = Bun.serve({
+    unix: parts.socket,
+    maxRequestBodySize: maxBodyBytes,
+    async fetch(request) {
+      try {
+        const answer = await dispatch(routes, request);
+        return answer instanceof Response ? answer : Response.json(answer);
+      } catch (thrown) {
+        const error = toIntercomError(thrown);
+        return Response.json(error.body(), { status: error.httpStatus });
+      }
+    },
+  });
+  return { stop: () => server.stop(true) };
+}
+
+function routesOf(parts: LocalApiParts): Record<string, Handler> {
+  const { sessions, deliveries, hooks, toolCalls, link } = parts;
+  const open = (id: string | undefined): Session => {
+    const session = id === undefined ? undefined : sessions.get(id);
+    if (!session)
+      throw new IntercomError("unknown_session", `there is no open session "${id}"`, {
+        hint: "GET /api/sessions lists them",
+      });
+    return session;
+  };
+  return {
+    "GET /health": () => parts.health(),
+    "POST /api/link/reconnect": () => {
+      parts.reconnect();
+      return { status: "connecting" };
+    },
+    "POST /api/session/register": async (request) => {
+      const session = sessions.register(await body(request, RegisterSession));
+      const { session_id } = session.stored;
+      return {
+        status: "registered",
+        session_id,
+        inbox_path: session.inbox.path,
+        address: toolCalls.addressOf(session),
+      };
+    },
+    "POST /api/session/unregister": async (request) => {
+      const { session_id } = await body(request, UnregisterSession);
+      sessions.end(open(session_id));
+      return { status: "unregistered", session_id };
+    },
+    "GET /api/sessions": () => ({ sessions: sessions.all().map(localSession) }),
+    "GET /api/session/:id/status": (_, { id }) => localSession(open(id)),
+    "GET /api/session/:id/events": (request, { id }) => parts.events.stream(open(id), request.signal),
+    "POST /api/session/deliver": async (request) => {
+      const given = await body(request, DeliverLocally);
+      const session = recipient(sessions, given);
+      if (!session) return Response.json({ status: "no_active_session" }, { status: 404 });
+      deliveries.deliverLocally(session, given);
+      return { status: "delivered", session_id: session.stored.session_id };
+    },
+    "POST /api/hook": async (request, _, query) => {
+      const caller = {
+        agentPid: pidHeader(request, pidHeaders.agent),
+        askerPid: pidHeader(request, pidHeaders.asker),
+        session: query.get("session") ?? undefined,
+      };
+      const text = await hooks.answer(await request.text(), { ...caller, signal: request.signal });
+      return new Response(text);
+    },
+    "POST /api/inbox/claim": async (request, _, query) =>
+      claimForScript(parts, request, query.get("session")),
+    "POST /api/claim/confirm": async (request) => {
+      const { session_id, nonce } = await body(request, ConfirmClaim);
+      deliveries.confirmPrinted(open(session_id), nonce);
+      return { status: "confirmed" };
+    },
+    "GET /api/inbox": (_, __, query) => ({
+      messages: open(query.get("session") ?? undefined).inbox.records(),
+    }),
+    "POST /api/tool/:name": async (request, { name = "" }) =>
+      toolCalls.call(name, await body(request, ToolCall), pidHeader(request, pidHeaders.asker)),
+    "GET /api/agents": (_, __, query) => ask(link, "agents", query),
+    "GET /api/machines": (_, __, query) => ask(link, "machines", query),
+    "GET /api/threads/:id": (_, params, query) => ask(link, "thread", query, params),
+    "GET /api/messages/:id": (_, params, query) => ask(link, "message", query, params),
+  };
+}
+
+/** For scripts (`check-inbox --format json`): claims like a tool call; the answer itself is the report of printing. */
+async function claimForScript(
+  { sessions, deliveries }: LocalApiParts,
+  request: Request,
+  wished: string | null,
+) {
+  const agentPid = pidHeader(request, pidHeaders.agent);
+  const session = sessions.forReader(agentPid, wished ?? undefined);
+  const delivery = deliveries.claim(session, {
+    asker: askerOf(pidHeader(request, pidHeaders.asker)),
+    carrier: "tool",
+    event: "check-inbox",
+  });
+  if (!delivery) return { messages: [], count: 0, waiting: session.inbox.unread };
+  const messages = readMessages(delivery);
+  return { messages, count: messages.length, waiting: delivery.waiting, delivery: delivery.nonce };
+}
+
+/** Hub facts for the CLI of a joined machine: the same paths as at the hub, asked over the link. */
+function ask(
+  link: Link,
+  op: Extract<HubOperation, "agents" | "machines" | "thread" | "message">,
+  query: URLSearchParams,
+  params: Record<string, string> = {},
+) {
+  return link.request(op, { ...Object.fromEntries(query), ...params } as never); // boundary: the hub checks it against its schema
+}
+
+function recipient(sessions: Sessions, { session_id, project }: DeliverLocally): Session | undefined {
+  if (session_id !== undefined) return sessions.get(session_id);
+  const candidates = sessions.byProject(project ?? "");
+  if (candidates.length > 1)
+    throw new IntercomError("bad_request", `project "${project}" has ${candidates.length} sessions`, {
+      hint: `give session_id: ${candidates.map((one) => one.stored.session_id).join(", ")}`,
+    });
+  return candidates[0];
+}
+
+async function dispatch(routes: Record<string, Handler>, request: Request): Promise<unknown> {
+  const url = new URL(request.url);
+  const known = Object.keys(routes).map((route) => route.split(" "));
+  const matches = known.flatMap(([method = "", pattern = ""]) => {
+    const params = matchPath(pattern, url.pathname);
+    return params ? [{ method, pattern, params }] : [];
+  });
+  const match = matches.find(({ method }) => method === request.method);
+  const handler = match && routes[`${match.method} ${match.pattern}`];
+  if (match && handler) return handler(request, match.params, url.searchParams);
+  if (matches.length > 0)
+    throw new IntercomError(
+      "method_not_allowed",
+      `${url.pathname} takes ${matches.map(({ method }) => method).join(", ")}, not ${request.method}`,
+    );
+  throw new IntercomError("not_found", `there is no ${url.pathname}`);
+}
+
+function matchPath(pattern: string, path: string): Record<string, string> | undefined {
+  const wanted = pattern.split("/");
+  const given = path.split("/");
+  if (wanted.length !== given.length) return undefined;
+  const params: Record<string, string> = {};
+  for (const [at, part] of wanted.entries()) {
+    const value = given[at] ?? "";
+    if (part.startsWith(":")) params[part.slice(1)] = decodeURIComponent(value);
+    else if (part !== value) return undefined;
+  }
+  return params;
+}
+
+async function body<T extends z.ZodType>(request: Request, schema: T): Promise<z.output<T>> {
+  const parsed = schema.safeParse(await request.json().catch(() => undefined));
+  if (parsed.success) return parsed.data;
+  throw new IntercomError(
+    "bad_request",
+    parsed.error.issues.map(({ path, message }) => `${path.join(".") || "body"}: ${message}`).join("; "),
+    { hint: "the shapes stand in docs/architecture.md (The local API)" },
+  );
+}
+
+function pidHeader(request: Request, name: string): number {
+  const pid = Number(request.headers.get(name));
+  if (Number.isSafeInteger(pid) && pid > 0) return pid;
+  throw new IntercomError("bad_request", `the header ${name} must hold a pid`);
+}

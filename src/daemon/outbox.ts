@@ -1,0 +1,133 @@
+// What this machine owes the hub: messages accepted from our agents while the hub was away, and receipts. A FIFO
+// on disk; an entry leaves it only after the hub answered. A crash in between sends it again: ids make that harmless.
+import { closeSync, constants, fdatasyncSync, ftruncateSync, openSync, readFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { z } from "zod";
+import { IntercomError } from "../protocol/errors.ts";
+import { Receipt, RouteInput } from "../protocol/hub-api.ts";
+import { crashPoint } from "../system/crash-point.ts";
+import { replaceFile, syncDirectory, writeAll } from "../system/files.ts";
+import { log } from "../system/log.ts";
+
+const Entry = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("route"), session_id: z.string(), at: z.string(), input: RouteInput }),
+  z.object({ kind: z.literal("receipt"), receipt: Receipt }),
+]);
+export type OutboxEntry = z.infer<typeof Entry>;
+
+/** entries sent and gone are dropped from the file when it exceeds this many bytes */
+const compactAboveBytes = 1024 * 1024;
+
+export class Outbox {
+  readonly #path: string;
+  #fd: number;
+  #entries: OutboxEntry[];
+  #bytes: number;
+  /** called when something was added */
+  onAdd: () => void = () => {};
+
+  private constructor(path: string, fd: number, entries: OutboxEntry[], bytes: number) {
+    this.#path = path;
+    this.#fd = fd;
+    this.#entries = entries;
+    this.#bytes = bytes;
+  }
+
+  static open(path: string): Outbox {
+    const fd = openAppend(path);
+    syncDirectory(dirname(path));
+    const text = readFileSync(path, "utf8");
+    const lines = text.split("\n").filter((line) => line.trim() !== "");
+    const entries = lines.flatMap((line) => readEntry(path, line));
+    const outbox = new Outbox(path, fd, entries, text.length);
+    if (entries.length !== lines.length || (text !== "" && !text.endsWith("\n"))) outbox.#rewrite();
+    return outbox;
+  }
+
+  get size(): number {
+    return this.#entries.length;
+  }
+
+  /** messages of our agents among the entries */
+  get routes(): number {
+    return this.#entries.filter((entry) => entry.kind === "route").length;
+  }
+
+  find(messageId: string): Extract<OutboxEntry, { kind: "route" }> | undefined {
+    for (const entry of this.#entries)
+      if (entry.kind === "route" && entry.input.payload.message_id === messageId) return entry;
+    return undefined;
+  }
+
+  /**
+   * Adds entries; `durable` means fsynced when this returns. Receipts need not be: losing one to a power cut
+   * understates what happened, and the next proof says more.
+   */
+  add(entries: OutboxEntry[], { durable }: { durable: boolean }): void {
+    if (entries.length === 0) return;
+    const bytes = Buffer.from(entries.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
+    crashPoint("outbox.before-write");
+    try {
+      writeAll(this.#fd, bytes);
+      if (durable) fdatasyncSync(this.#fd);
+    } catch (cause) {
+      this.#rewrite(); // a part of a line may stand there: what was not accepted must not be found later
+      throw new IntercomError("internal", "this machine cannot keep the message on disk", {
+        cause,
+        hint: "is the disk full or read-only? df -h",
+      });
+    }
+    crashPoint("outbox.after-write");
+    this.#bytes += bytes.length;
+    this.#entries.push(...entries);
+    this.onAdd();
+  }
+
+  /** The oldest entries that can go in one request: one message, or receipts up to the next message. */
+  head(limit = 500): OutboxEntry[] {
+    const [first] = this.#entries;
+    if (first === undefined || first.kind === "route") return first ? [first] : [];
+    const end = this.#entries.findIndex((entry) => entry.kind === "route");
+    return this.#entries.slice(0, Math.min(limit, end === -1 ? this.#entries.length : end));
+  }
+
+  /** The hub has answered for the oldest `count` entries. */
+  drop(count: number): void {
+    this.#entries.splice(0, count);
+    crashPoint("outbox.before-drop");
+    if (this.#entries.length === 0) {
+      ftruncateSync(this.#fd, 0);
+      this.#bytes = 0;
+    } else if (this.#bytes > compactAboveBytes) this.#rewrite();
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  #rewrite(): void {
+    const text = this.#entries.map((entry) => `${JSON.stringify(entry)}\n`).join("");
+    replaceFile(this.#path, text);
+    closeSync(this.#fd);
+    this.#fd = openAppend(this.#path);
+    this.#bytes = text.length;
+  }
+}
+
+function openAppend(path: string): number {
+  return openSync(
+    path,
+    constants.O_CREAT | constants.O_APPEND | constants.O_RDWR | constants.O_NOFOLLOW,
+    0o600,
+  );
+}
+
+/** A torn last line was never accepted; any other unreadable line is reported and left behind. */
+function readEntry(path: string, line: string): OutboxEntry[] {
+  try {
+    return [Entry.parse(JSON.parse(line))];
+  } catch (error) {
+    log.warn("a line of the outbox cannot be read and is left out", { file: path, error });
+    return [];
+  }
+}

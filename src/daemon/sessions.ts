@@ -1,0 +1,268 @@
+// The sessions of this machine: one per running agent process, known by pid and start identity. Registers them,
+// notices when their process ends, and finds an ended one again when its conversation is resumed.
+
+import { Inbox } from "../inbox/inbox.ts";
+import type { TranscriptReader } from "../inbox/transcript.ts";
+import type { Activity } from "../integrations/integration.ts";
+import { integrationOf } from "../integrations/integration.ts";
+import { SessionId } from "../protocol/address.ts";
+import { IntercomError } from "../protocol/errors.ts";
+import { newSessionId } from "../protocol/ids.ts";
+import type { LocalSession, RegisterSession } from "../protocol/local-api.ts";
+import type { SessionStatus } from "../protocol/session.ts";
+import { ancestry, identify, isAlive, type ProcessIdentity } from "../system/process.ts";
+import type { Projects } from "./projects.ts";
+import type { DaemonState, StoredSession } from "./state.ts";
+
+/** An open session: what is stored, and its inbox. */
+export type Session = { stored: StoredSession; inbox: Inbox; process: ProcessIdentity };
+
+export type Binding = Partial<Pick<StoredSession, "native_session_id" | "transcript_path" | "cwd" | "agent">>;
+
+/** ended sessions without a possible resumption are forgotten after so long, ms (30 days) */
+const forgetEndedMs = 30 * 24 * 3600 * 1000;
+
+export class Sessions {
+  readonly #state: DaemonState;
+  readonly #projects: Projects;
+  readonly #inboxDirectory: string;
+  readonly #unreadLimit: number;
+  readonly #open = new Map<string, Session>();
+  /** something the hub should know changed: a session opened, ended, was described */
+  onChange: () => void = () => {};
+  /** a session ended; its inbox is still open and is closed after this */
+  onEnd: (session: Session) => void = () => {};
+
+  constructor(
+    state: DaemonState,
+    projects: Projects,
+    options: { inboxDirectory: string; unreadLimit: number },
+  ) {
+    this.#state = state;
+    this.#projects = projects;
+    this.#inboxDirectory = options.inboxDirectory;
+    this.#unreadLimit = options.unreadLimit;
+  }
+
+  /** After a start: sessions whose process still runs are open again, the others have ended. */
+  restore(): void {
+    const old = Date.now() - forgetEndedMs;
+    for (const stored of [...this.#state.sessions]) {
+      if (stored.ended_at === undefined) this.#openSession(stored);
+      else if (Date.parse(stored.ended_at) < old) this.#state.removeSession(stored.session_id);
+    }
+    this.sweep();
+  }
+
+  all(): Session[] {
+    return [...this.#open.values()];
+  }
+
+  get(sessionId: string): Session | undefined {
+    return this.#open.get(sessionId);
+  }
+
+  /** The open session of exactly this process. */
+  byProcess(pid: number): Session | undefined {
+    const found = this.all().find((session) => session.process.pid === pid);
+    return found && isAlive(found.process) ? found : undefined;
+  }
+
+  /**
+   * Whose inbox a script may read: the session whose agent is among its ancestors, or the named one as long as no
+   * other registered agent is its ancestor. An agent's child never reads another agent's mail.
+   */
+  forReader(pid: number, wished: string | undefined): Session {
+    const own = ancestry(pid)
+      .map((look) => this.byProcess(look.pid))
+      .find((session) => session !== undefined);
+    const session = wished === undefined ? own : this.#open.get(wished);
+    if (!session)
+      throw new IntercomError(
+        "unknown_session",
+        wished === undefined
+          ? "this command was not started by a registered agent"
+          : `there is no open session "${wished}"`,
+        {
+          hint: "name one with --session ID; `ai-intercom agents` lists them",
+        },
+      );
+    if (own && own !== session)
+      throw new IntercomError(
+        "forbidden",
+        `session ${wished} is another agent's; an agent reads only its own inbox`,
+      );
+    return session;
+  }
+
+  byProject(project: string): Session[] {
+    return this.all().filter((session) => session.stored.project === project && isAlive(session.process));
+  }
+
+  /** Registers the process `body.pid`, or finds the session it already is. Throws `bad_request` for a dead pid. */
+  register(body: RegisterSession): Session {
+    const process = identify(body.pid);
+    if (!process)
+      throw new IntercomError("bad_request", `pid ${body.pid} is not a running process`, {
+        hint: "give the agent's own pid",
+      });
+    const known = this.byProcess(body.pid);
+    if (known) return this.bind(known, body);
+    const before = body.native_session_id
+      ? this.#resumable(body.native_session_id)
+      : this.#endedAs(body.session_id);
+    if (before) return this.#reopen(before, process, body);
+    return this.#create(process, body);
+  }
+
+  /** What a hook or a later registration tells about a known session. Undefined fields change nothing. */
+  bind(session: Session, { native_session_id, transcript_path, cwd, agent }: Binding): Session {
+    const given = Object.entries({ native_session_id, transcript_path, cwd, agent }).filter(
+      ([, value]) => value !== undefined,
+    );
+    const next = { ...session.stored, ...Object.fromEntries(given) };
+    if (JSON.stringify(next) === JSON.stringify(session.stored)) return session;
+    return this.update(session, next);
+  }
+
+  /**
+   * A hook told the native id of a process that registered before it was known. When that conversation was an
+   * ended session of ours, the process takes over its address and mail.
+   */
+  resume(session: Session, nativeSessionId: string): Session {
+    const before = this.#resumable(nativeSessionId);
+    if (!before || before.session_id === session.stored.session_id) return session;
+    this.end(session);
+    return this.#reopen(before, session.process, { agent: session.stored.agent, cwd: session.stored.cwd });
+  }
+
+  update(session: Session, changes: Partial<StoredSession>): Session {
+    session.stored = { ...session.stored, ...changes };
+    this.#state.putSession(session.stored);
+    this.onChange();
+    return session;
+  }
+
+  end(session: Session): void {
+    if (!this.#open.has(session.stored.session_id)) return;
+    this.onEnd(session);
+    this.#open.delete(session.stored.session_id);
+    session.inbox.attach(undefined);
+    session.inbox.close();
+    this.#state.putSession({ ...session.stored, ended_at: new Date().toISOString() });
+    this.onChange();
+  }
+
+  /** Ends every session whose process is gone. Called each second, and at once when an agent's connection drops. */
+  sweep(): void {
+    for (const session of this.all()) if (!isAlive(session.process)) this.end(session);
+  }
+
+  close(): void {
+    for (const session of this.all()) session.inbox.close();
+    this.#open.clear();
+  }
+
+  #create(process: ProcessIdentity, body: RegisterSession): Session {
+    const wished = body.session_id;
+    const holder = wished === undefined ? undefined : this.#open.get(wished);
+    if (holder)
+      throw new IntercomError(
+        "conflict",
+        `session ${wished} belongs to the running process ${holder.process.pid}`,
+      );
+    const project = body.project ?? this.#projects.nameOf(body.cwd ?? "/");
+    this.#projects.ensure(project);
+    return this.#openSession({
+      session_id: wished ?? this.#freshId(),
+      project,
+      agent: body.agent ?? "unknown",
+      pid: process.pid,
+      start: process.start,
+      registered_at: new Date().toISOString(),
+      summary: "",
+      cwd: body.cwd,
+      native_session_id: body.native_session_id,
+      mission_id: body.mission_id,
+      replied: {},
+    });
+  }
+
+  #reopen(before: StoredSession, process: ProcessIdentity, body: Binding & { project?: string }): Session {
+    const { ended_at: _, ...rest } = before;
+    const project = body.project ?? rest.project;
+    this.#projects.ensure(project);
+    return this.bind(this.#openSession({ ...rest, project, pid: process.pid, start: process.start }), body);
+  }
+
+  #openSession(stored: StoredSession): Session {
+    const session = {
+      stored,
+      process: { pid: stored.pid, start: stored.start },
+      inbox: Inbox.open({
+        directory: this.#inboxDirectory,
+        sessionId: SessionId.parse(stored.session_id),
+        unreadLimit: this.#unreadLimit,
+      }),
+    };
+    session.inbox.attach(isAlive(session.process) ? session.process : undefined);
+    this.#open.set(stored.session_id, session);
+    this.#state.putSession(stored);
+    this.onChange();
+    return session;
+  }
+
+  /** The latest ended session with this native id, unless the conversation is also open in a living process (a fork). */
+  #resumable(nativeSessionId: string): StoredSession | undefined {
+    this.sweep();
+    if (this.all().some((session) => session.stored.native_session_id === nativeSessionId)) return undefined;
+    return this.#state.sessions
+      .filter((one) => one.native_session_id === nativeSessionId && one.ended_at !== undefined)
+      .at(-1);
+  }
+
+  #endedAs(sessionId: string | undefined): StoredSession | undefined {
+    if (sessionId === undefined || this.#open.has(sessionId)) return undefined;
+    return this.#state.sessions.find((one) => one.session_id === sessionId);
+  }
+
+  #freshId(): string {
+    for (;;) {
+      const id = newSessionId();
+      if (!this.#state.sessions.some((one) => one.session_id === id)) return id;
+    }
+  }
+}
+
+/** The public view of a session (contract.md). */
+export function localSession(session: Session): LocalSession {
+  const { session_id, project, pid, agent, registered_at, summary } = session.stored;
+  const { path, unread } = session.inbox;
+  return {
+    session_id,
+    project,
+    pid,
+    agent,
+    inbox_path: path,
+    registered_at,
+    status: statusOf(session),
+    summary,
+    recent_activity: [],
+    inbox_pending: unread,
+  };
+}
+
+/** What the agent tells about itself; `active` where it does not. */
+export function statusOf(session: Session): SessionStatus {
+  const { status } = activityOf(session);
+  return status === "unknown" ? "active" : status;
+}
+
+export function activityOf({ stored, process }: Session): Activity {
+  const hints = { transcriptPath: stored.transcript_path };
+  return integrationOf(stored.agent).activity(process, hints);
+}
+
+export function transcriptReaderOf({ stored }: Session): TranscriptReader {
+  return (line) => integrationOf(stored.agent).readTranscriptLine(line);
+}

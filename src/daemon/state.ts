@@ -1,0 +1,115 @@
+// What a daemon must remember across restarts: its sessions, its projects, its standing with the hub. One small
+// file, replaced whole on each change; changes are rare (a session opens, ends, or is described).
+import { z } from "zod";
+import { IntercomError } from "../protocol/errors.ts";
+import { readTextIfPresent, replaceFile } from "../system/files.ts";
+import { log } from "../system/log.ts";
+
+export const StoredSession = z.object({
+  session_id: z.string(),
+  project: z.string(),
+  agent: z.string(),
+  pid: z.number(),
+  start: z.string(),
+  registered_at: z.string(),
+  /** set when the agent's process is gone; kept so that a resumed conversation finds its address again */
+  ended_at: z.string().optional(),
+  summary: z.string().default(""),
+  cwd: z.string().optional(),
+  native_session_id: z.string().optional(),
+  transcript_path: z.string().optional(),
+  mission_id: z.string().optional(),
+  /** thread → when this session last wrote in it */
+  replied: z.record(z.string(), z.string()).default({}),
+});
+export type StoredSession = z.infer<typeof StoredSession>;
+
+export const StoredProject = z.object({
+  project_id: z.string(),
+  /** real path; empty where a script named the project without one */
+  path: z.string(),
+  description: z.string().default(""),
+  capabilities: z.array(z.string()).default([]),
+  tags: z.array(z.string()).default([]),
+});
+export type StoredProject = z.infer<typeof StoredProject>;
+
+const StoredState = z.object({
+  sessions: z.array(StoredSession).default([]),
+  projects: z.array(StoredProject).default([]),
+  /** the hub told this machine that it is revoked */
+  revoked: z.boolean().default(false),
+});
+type StoredState = z.infer<typeof StoredState>;
+
+export class DaemonState {
+  readonly #path: string;
+  readonly #data: StoredState;
+
+  private constructor(path: string, data: StoredState) {
+    this.#path = path;
+    this.#data = data;
+  }
+
+  /** A file that cannot be read is kept beside and started anew: sessions register again by themselves. */
+  static open(path: string): DaemonState {
+    const text = readTextIfPresent(path);
+    if (text === undefined) return new DaemonState(path, StoredState.parse({}));
+    try {
+      return new DaemonState(path, StoredState.parse(JSON.parse(text)));
+    } catch (error) {
+      const aside = `${path}.corrupt`;
+      replaceFile(aside, text);
+      log.warn("the daemon's state cannot be read; kept beside, started anew", { file: aside, error });
+      return new DaemonState(path, StoredState.parse({}));
+    }
+  }
+
+  get sessions(): readonly StoredSession[] {
+    return this.#data.sessions;
+  }
+
+  get projects(): readonly StoredProject[] {
+    return this.#data.projects;
+  }
+
+  get revoked(): boolean {
+    return this.#data.revoked;
+  }
+
+  setRevoked(revoked: boolean): void {
+    if (this.#data.revoked === revoked) return;
+    this.#data.revoked = revoked;
+    this.save();
+  }
+
+  putSession(session: StoredSession): void {
+    const at = this.#data.sessions.findIndex((one) => one.session_id === session.session_id);
+    if (at === -1) this.#data.sessions.push(session);
+    else this.#data.sessions[at] = session;
+    this.save();
+  }
+
+  removeSession(sessionId: string): void {
+    this.#data.sessions = this.#data.sessions.filter((one) => one.session_id !== sessionId);
+    this.save();
+  }
+
+  putProject(project: StoredProject): void {
+    const at = this.#data.projects.findIndex((one) => one.project_id === project.project_id);
+    if (at === -1) this.#data.projects.push(project);
+    else this.#data.projects[at] = project;
+    this.save();
+  }
+
+  private save(): void {
+    try {
+      replaceFile(this.#path, `${JSON.stringify(this.#data, null, 1)}\n`);
+    } catch (cause) {
+      throw new IntercomError("internal", `the daemon cannot write ${this.#path}`, {
+        cause,
+        hint: "is the disk full or read-only? df -h",
+      });
+    }
+  }
+}

@@ -1,0 +1,176 @@
+// One agent's tool calls, carried out. Each answer has the tool's own shape; an error is an answer too, so that
+// the agent reads what went wrong and what to try.
+import { cleanText } from "../inbox/clean-text.ts";
+import { formatAddress } from "../protocol/address.ts";
+import { IntercomError, toIntercomError } from "../protocol/errors.ts";
+import { newMessageId } from "../protocol/ids.ts";
+import type { ToolAnswer, ToolCall } from "../protocol/local-api.ts";
+import { History, type MessageStatus } from "../protocol/message.ts";
+import { AgentList } from "../protocol/session.ts";
+import { isToolName, type ToolInput, type ToolName, type ToolOutput, tools } from "../protocol/tools.ts";
+import { askerOf, type Deliveries, readMessages } from "./delivery.ts";
+import type { Link } from "./link.ts";
+import type { Outbox } from "./outbox.ts";
+import type { Projects } from "./projects.ts";
+import type { Sender } from "./sender.ts";
+import type { Session, Sessions } from "./sessions.ts";
+
+type Call = { session: Session; messageId: string; askerPid: number };
+type Handlers = {
+  [T in ToolName]: (input: ToolInput<T>, call: Call) => Promise<ToolOutput<T> & { confirm?: string }>;
+};
+
+export type ToolParts = {
+  sessions: Sessions;
+  deliveries: Deliveries;
+  sender: Sender;
+  link: Link;
+  outbox: Outbox;
+  projects: Projects;
+  machine: string;
+};
+
+export class ToolCalls {
+  readonly #parts: ToolParts;
+  readonly #handlers: Handlers;
+
+  constructor(parts: ToolParts) {
+    this.#parts = parts;
+    this.#handlers = {
+      intercom_list_agents: async ({ filter }) =>
+        AgentList.parse(await parts.link.request("agents", { filter })),
+      intercom_chat: ({ to, message, if_no_session }, { session, messageId }) =>
+        parts.sender.send(session, { to, message, if_no_session, message_id: messageId }),
+      intercom_reply: ({ thread_id, message }, { session, messageId }) =>
+        parts.sender.send(session, { thread_id, message, message_id: messageId }),
+      intercom_check_inbox: (_, call) => this.#checkInbox(call),
+      intercom_register: (input, { session }) => this.#register(input, session),
+      intercom_status: ({ message_id }, { session }) => this.#status(message_id, session),
+      intercom_history: async ({ thread_id, limit }, { session }) =>
+        History.parse(
+          await parts.link.request("thread", { id: thread_id, limit, session_id: session.stored.session_id }),
+        ),
+    };
+  }
+
+  /** Runs one call for the agent process `pid`; throws only when there is no such session or tool. */
+  async call(
+    name: string,
+    { pid, message_id, arguments: given }: ToolCall,
+    askerPid: number,
+  ): Promise<ToolAnswer> {
+    if (!isToolName(name))
+      throw new IntercomError("unknown_tool", `there is no tool "${name}"`, {
+        hint: `tools: ${Object.keys(tools).join(", ")}`,
+      });
+    const session = this.#parts.sessions.byProcess(pid);
+    if (!session)
+      throw new IntercomError("unknown_session", `no session is registered for pid ${pid}`, {
+        hint: "register it first: POST /api/session/register",
+      });
+    const { confirm, ...result } = await this.#run(name, given, {
+      session,
+      messageId: message_id ?? newMessageId(),
+      askerPid,
+    });
+    const waiting = session.inbox.unread;
+    return {
+      result: waiting > 0 ? { ...result, inbox_waiting: waiting } : result,
+      ...(confirm ? { confirm } : {}),
+    };
+  }
+
+  async #run<T extends ToolName>(
+    name: T,
+    given: unknown,
+    call: Call,
+  ): Promise<Record<string, unknown> & { confirm?: string }> {
+    const parsed = tools[name].input.safeParse(given ?? {});
+    if (!parsed.success)
+      return failed(name, new IntercomError("bad_request", describeIssues(parsed.error.issues)));
+    try {
+      const handler: (input: never, call: Call) => Promise<ToolOutput<T> & { confirm?: string }> =
+        this.#handlers[name];
+      return await handler(parsed.data as never, call); // boundary: `name` ties schema and handler together
+    } catch (thrown) {
+      return failed(name, toIntercomError(thrown));
+    }
+  }
+
+  async #checkInbox({ session, askerPid }: Call) {
+    const { deliveries } = this.#parts;
+    await deliveries.awaitClaimable(session, 300);
+    const delivery = deliveries.claim(session, {
+      asker: askerOf(askerPid),
+      carrier: "tool",
+      event: "intercom_check_inbox",
+    });
+    if (!delivery) return { messages: [], count: 0, waiting: session.inbox.unread };
+    const messages = readMessages(delivery);
+    const needsReport = session.stored.transcript_path === undefined;
+    return {
+      messages,
+      count: messages.length,
+      waiting: delivery.waiting,
+      delivery: delivery.nonce,
+      ...(needsReport ? { confirm: delivery.nonce } : {}),
+    };
+  }
+
+  async #register({ summary, ...about }: ToolInput<"intercom_register">, session: Session) {
+    this.#parts.projects.describe(session.stored.project, {
+      description: about.description === undefined ? undefined : cleanText(about.description),
+      capabilities: about.capabilities?.map(cleanText),
+      tags: about.tags?.map(cleanText),
+    });
+    this.#parts.sessions.update(
+      session,
+      summary === undefined ? {} : { summary: cleanText(summary).replaceAll("\n", " ") },
+    );
+    return { status: "updated" as const };
+  }
+
+  /** A message that still waits here is known to nobody else. */
+  async #status(message_id: string, session: Session): Promise<MessageStatus> {
+    const waiting = this.#parts.outbox.find(message_id);
+    if (waiting?.session_id === session.stored.session_id) {
+      const { thread_id, new_thread_id } = waiting.input.payload;
+      const states = [
+        {
+          state: "queued" as const,
+          at: waiting.at,
+          reason: this.#parts.link.reason ?? "waits on this machine for the hub",
+        },
+      ];
+      return { message_id, thread_id: thread_id ?? new_thread_id ?? "", status: "queued", states };
+    }
+    return (await this.#parts.link.request("message", {
+      id: message_id,
+      session_id: session.stored.session_id,
+    })) as MessageStatus; // boundary: the hub's answer
+  }
+
+  addressOf(session: Session): string {
+    const { project, session_id } = session.stored;
+    return formatAddress({ kind: "session", machine: this.#parts.machine, project, session: session_id });
+  }
+}
+
+/** The answer of a call that failed, in the tool's own shape. */
+function failed(name: ToolName, error: IntercomError): Record<string, unknown> {
+  const empty =
+    name === "intercom_list_agents"
+      ? { agents: [] }
+      : name === "intercom_history"
+        ? { messages: [] }
+        : name === "intercom_check_inbox"
+          ? { messages: [], count: 0, waiting: 0 }
+          : {};
+  return { ...empty, status: "error", error: error.message, ...(error.hint ? { hint: error.hint } : {}) };
+}
+
+function describeIssues(issues: readonly { path: PropertyKey[]; message: string }[]): string {
+  return issues
+    .map(({ path, message }) => (path.length > 0 ? `${path.join(".")}: ${message}` : message))
+    .join("; ");
+}

@@ -1,0 +1,207 @@
+// The hub: where every message is made durable, finds its recipient and is followed to its end. This file puts
+// the parts together, opens the doors and runs the clock. Start reading here.
+import { chmodSync, lstatSync } from "node:fs";
+import { resolve } from "node:path";
+import { IntercomError } from "../protocol/errors.ts";
+import { openStore } from "../store/open.ts";
+import type { Store } from "../store/store.ts";
+import type { Config } from "../system/config.ts";
+import { privateDirectory, unlinkIfPresent } from "../system/files.ts";
+import { fingerprint } from "../system/keys.ts";
+import { type Lock, takeLock } from "../system/lock.ts";
+import { log } from "../system/log.ts";
+import type { HomePaths } from "../system/paths.ts";
+import { background } from "../system/wait.ts";
+import { Enrolment } from "./enrolment.ts";
+import { Events } from "./events.ts";
+import { type LinkSocketData, linkSocketHandler } from "./link-socket.ts";
+import { Links, offlineReason } from "./links.ts";
+import { isWildcard, listenAddress, refuseOpenPlainHttp } from "./listen.ts";
+import { Notices } from "./notices.ts";
+import { Operations } from "./operations.ts";
+import { isoAt, type Parts } from "./parts.ts";
+import { Router } from "./routing.ts";
+import { Server } from "./server.ts";
+
+export type HubOptions = { config: Config; paths: HomePaths; now?: () => number };
+
+/** ms between looks at silent links, expired mail and used nonces */
+const sweepMs = 10_000;
+
+export class Hub {
+  readonly #parts: Parts;
+  readonly #notices: Notices;
+  readonly #stopping = new AbortController();
+  readonly #lock: Lock;
+  readonly #doors: Bun.Server<LinkSocketData>[] = [];
+  readonly #server: Server;
+  readonly #paths: HomePaths;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  /** Resolves when both doors are open. */
+  static async start(options: HubOptions): Promise<Hub> {
+    const { config, paths } = options;
+    refuseOpenPlainHttp(config);
+    for (const directory of [paths.home, paths.run]) privateDirectory(directory);
+    const lock = takeLock(`${paths.run}/hub.lock`, "hub");
+    let store: Store | undefined;
+    try {
+      store = openStore(storeLocation(config, paths));
+      const hub = new Hub({ ...options, store, lock });
+      await hub.#open();
+      return hub;
+    } catch (error) {
+      await store?.close();
+      lock.release();
+      throw error;
+    }
+  }
+
+  private constructor(options: HubOptions & { store: Store; lock: Lock }) {
+    const { store, config, paths, lock, now = Date.now } = options;
+    this.#lock = lock;
+    this.#paths = paths;
+    const events = new Events();
+    const tellNotices = () => this.#notices.tell();
+    const links: Links = new Links({
+      store,
+      events,
+      now,
+      run: (op, payload, asker) => operations.run(op, payload, asker),
+      onFailed: tellNotices,
+    });
+    this.#parts = { store, events, links, config, now };
+    this.#notices = new Notices(this.#parts);
+    const enrolment = new Enrolment(this.#parts, {
+      inviteUrl: () => config.hub.url ?? this.url,
+      tellNotices,
+    });
+    const router = new Router(this.#parts);
+    const operations = new Operations({ ...this.#parts, router, enrolment, tellNotices });
+    this.#server = new Server(this.#parts, { operations, enrolment, stopped: this.#stopping.signal });
+  }
+
+  get port(): number {
+    return this.#doors[0]?.port ?? 0;
+  }
+
+  /** Where this computer reaches the hub. */
+  get url(): string {
+    const { hostname } = listenAddress(this.#parts.config.hub.listen);
+    const host = isWildcard(hostname) ? "127.0.0.1" : hostname;
+    return `http://${host.includes(":") ? `[${host}]` : host}:${this.port}`;
+  }
+
+  /** A standalone's own machine needs no invite: who runs the hub owns it. A revoked one stays revoked. */
+  async enrolLocal(machine: {
+    id: string;
+    display_name: string;
+    description: string;
+    public_key: string;
+  }): Promise<void> {
+    const { store, now } = this.#parts;
+    const at = isoAt(now());
+    const { status } = await store.enrolLocal({
+      ...machine,
+      fingerprint: fingerprint(machine.public_key),
+      at,
+    });
+    if (status !== "approved")
+      log.warn("this hub's own machine is not approved", { machine: machine.id, status });
+  }
+
+  /** Silent links, expired mail, owed notices, used nonces: what a clock must bring about. */
+  async sweep(): Promise<void> {
+    const { store, events, links, now } = this.#parts;
+    links.cutSilent();
+    links.retryRefused();
+    events.states(await store.expire(isoAt(now())));
+    this.#notices.tell();
+    await this.#notices.settled();
+    await store.maintain(isoAt(now()));
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopping.signal.aborted) return;
+    this.#stopping.abort();
+    clearInterval(this.#timer);
+    this.#parts.links.closeAll();
+    await Promise.all(this.#doors.map((door) => door.stop(true)));
+    await this.#notices.settled();
+    await this.#parts.store.close();
+    this.#lock.release();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #open(): Promise<void> {
+    await this.#forgetLinks();
+    this.#doors.push(this.#openTcp());
+    try {
+      this.#doors.push(this.#openSocket());
+    } catch (error) {
+      await this.#doors[0]?.stop(true);
+      throw error;
+    }
+    this.#notices.tell();
+    this.#timer = setInterval(() => background("sweep", () => this.sweep()), sweepMs);
+    log.info("hub listens", { url: this.url });
+  }
+
+  /** After a start no machine is linked: what was on its way waits, and says so. */
+  async #forgetLinks(): Promise<void> {
+    const { store, now } = this.#parts;
+    for (const { id } of await store.machines())
+      await store.queueAccepted(id, offlineReason(id), isoAt(now()));
+  }
+
+  #openTcp(): Bun.Server<LinkSocketData> {
+    const { listen } = this.#parts.config.hub;
+    try {
+      return Bun.serve<LinkSocketData>({
+        ...listenAddress(listen),
+        // Our own limit answers in JSON; Bun's stands far above it.
+        maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+        fetch: (request, server) => this.#server.answer(request, "tcp", server),
+        websocket: linkSocketHandler(this.#parts.links),
+      });
+    } catch (cause) {
+      throw new IntercomError("conflict", `the hub cannot listen on ${listen}`, {
+        hint: "is another hub running? choose another address with --listen HOST:PORT",
+        cause,
+      });
+    }
+  }
+
+  /** The directory is 0700 and the lock is ours: a socket found here is a dead hub's. */
+  #openSocket(): Bun.Server<LinkSocketData> {
+    const path = this.#paths.hubSocket;
+    removeStaleSocket(path);
+    const door = Bun.serve<LinkSocketData>({
+      unix: path,
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+      fetch: (request, server) => this.#server.answer(request, "socket", server),
+      websocket: linkSocketHandler(this.#parts.links),
+    });
+    chmodSync(path, 0o600);
+    return door;
+  }
+}
+
+function storeLocation(config: Config, paths: HomePaths): string {
+  const { store } = config.hub;
+  if (store === undefined) return paths.hubDatabase;
+  return store.includes("://") ? store : resolve(paths.home, store);
+}
+
+function removeStaleSocket(path: string): void {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (!stat) return;
+  if (!stat.isSocket() || stat.uid !== process.getuid?.())
+    throw new IntercomError("unsafe_file", `${path} is not a socket of ours`, {
+      hint: `remove it: rm ${path}`,
+    });
+  unlinkIfPresent(path);
+}

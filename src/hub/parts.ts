@@ -1,0 +1,18 @@
+// What the parts of one hub share. Made once by hub.ts and handed to each.
+import type { Store } from "../store/store.ts";
+import type { Config } from "../system/config.ts";
+import type { Events } from "./events.ts";
+import type { Links } from "./links.ts";
+
+export type Parts = {
+  store: Store;
+  events: Events;
+  links: Links;
+  config: Config;
+  now: () => number;
+};
+
+/** ms that mail for an ended session, or for a project's next one, is kept; delivery.md */
+export const keepForSessionMs = 7 * 24 * 3600 * 1000;
+
+export const isoAt = (ms: number): string => new Date(ms).toISOString();

@@ -1,0 +1,194 @@
+// The hub's two doors with one router behind them: TCP, where every request but five is signed by a machine, and
+// a Unix socket for the person on this host. Who asks is settled before any route is looked up.
+import { createHash, timingSafeEqual } from "node:crypto";
+import { IntercomError } from "../protocol/errors.ts";
+import { hubRoutes } from "../protocol/hub-api.ts";
+import { linkProtocolVersion } from "../protocol/link.ts";
+import { version } from "../protocol/version.ts";
+import { callerPid, machineCaller, refuseAgents } from "./callers.ts";
+import type { Enrolment } from "./enrolment.ts";
+import { eventStream } from "./event-stream.ts";
+import { errorResponse, json, readBody, readJson } from "./http.ts";
+import type { LinkSocketData } from "./link-socket.ts";
+import { isAllowedHost } from "./listen.ts";
+import { metricsText } from "./metrics.ts";
+import type { Asker, Operations } from "./operations.ts";
+import type { Parts } from "./parts.ts";
+
+/** The part of Bun's server that routes need. */
+export type Upgrader = {
+  upgrade(request: Request, options: { data: LinkSocketData }): boolean;
+  timeout(request: Request, seconds: number): void;
+  requestIP(request: Request): { address: string } | null;
+};
+
+export type Door = "tcp" | "socket";
+type Visit = { request: Request; url: URL; door: Door; server: Upgrader };
+
+export class Server {
+  readonly #parts: Parts;
+  readonly #operations: Operations;
+  readonly #enrolment: Enrolment;
+  readonly #stopped: AbortSignal;
+
+  constructor(parts: Parts, options: { operations: Operations; enrolment: Enrolment; stopped: AbortSignal }) {
+    this.#parts = parts;
+    this.#operations = options.operations;
+    this.#enrolment = options.enrolment;
+    this.#stopped = options.stopped;
+  }
+
+  /** undefined: the request became a WebSocket. */
+  async answer(request: Request, door: Door, server: Upgrader): Promise<Response | undefined> {
+    try {
+      const url = new URL(request.url);
+      const visit = { request, url, door, server };
+      this.#refuseBrowsers(visit);
+      return (await this.#openRoute(visit)) ?? (await this.#closedRoute(visit));
+    } catch (error) {
+      return errorResponse(error);
+    }
+  }
+
+  /** A page in a browser cannot leave out Origin, and cannot choose Host. */
+  #refuseBrowsers({ request, door }: Visit): void {
+    if (request.headers.get("origin") !== null)
+      throw new IntercomError("forbidden", "requests from web pages are refused");
+    if (door === "tcp" && !isAllowedHost(request.headers.get("host"), this.#parts.config))
+      throw new IntercomError("forbidden", "this hub does not answer to that Host name", {
+        hint: "add the name to hub.allowed_hosts in the hub's config.yml",
+      });
+  }
+
+  /** The routes that need no signature. */
+  async #openRoute({ request, url, door, server }: Visit): Promise<Response | undefined> {
+    const { config, store } = this.#parts;
+    switch (`${request.method} ${url.pathname}`) {
+      case "GET /livez":
+        return json({ status: "ok" });
+      case "GET /readyz":
+        await store.check();
+        return json({ status: "ok" });
+      case "GET /api/discover":
+        return json({ hub: true, name: config.machine.display_name || config.machine.id, version });
+      case "GET /metrics":
+        return this.#metrics(request);
+      case "POST /api/join": {
+        const body = await readBody(request);
+        const from = door === "tcp" ? (server.requestIP(request)?.address ?? "") : "";
+        return json(await this.#enrolment.join(signedPart(request, body), readJson(request, body), from));
+      }
+    }
+    const id = /^\/api\/join\/status\/([^/]+)$/.exec(url.pathname)?.[1];
+    return request.method === "GET" && id ? json(await this.#enrolment.status(decode(id))) : undefined;
+  }
+
+  async #closedRoute(visit: Visit): Promise<Response | undefined> {
+    const { request, url, door } = visit;
+    if (door === "tcp" && !request.headers.get("signature"))
+      throw new IntercomError("unauthenticated", "this request is not signed");
+    const body = await readBody(request);
+    const asker: Asker =
+      door === "tcp" ? await machineCaller(this.#parts, signedPart(request, body)) : { kind: "person" };
+    const pid = door === "socket" ? callerPid(request) : undefined;
+    if (url.pathname === "/api/link") return this.#link(visit, asker);
+    if (url.pathname === "/api/events") return this.#events(visit, asker, pid);
+    const { route, params } = findRoute(request.method, url.pathname);
+    if (pid !== undefined && (request.method !== "GET" || route.op === "human_inbox"))
+      await refuseAgents(this.#parts, pid);
+    const input = {
+      ...Object.fromEntries(url.searchParams),
+      ...readJson(request, body),
+      ...params,
+      ...route.fixed,
+    };
+    const answer = await this.#operations.run(route.op, input, asker);
+    return json(answer.later ? await answer.later() : answer.now);
+  }
+
+  async #link({ request, server }: Visit, asker: Asker): Promise<Response | undefined> {
+    if (request.method !== "GET") throw methodNotAllowed(request.method, ["GET"]);
+    if (asker.kind !== "machine") throw new IntercomError("forbidden", "a link is for an enrolled machine");
+    const { machine } = asker;
+    const spoken = request.headers.get("x-ai-intercom-protocol");
+    const epoch = await this.#parts.store.acquireEpoch(machine);
+    const speaks = spoken === String(linkProtocolVersion);
+    if (server.upgrade(request, { data: { machine, epoch, speaks, link: undefined } })) return undefined;
+    throw new IntercomError("bad_request", "GET /api/link is a WebSocket upgrade");
+  }
+
+  async #events({ request, server }: Visit, asker: Asker, pid: number | undefined): Promise<Response> {
+    if (request.method !== "GET") throw methodNotAllowed(request.method, ["GET"]);
+    if (asker.kind !== "person" || pid === undefined)
+      throw new IntercomError("person_only", "only the person on the hub's host may watch everything");
+    await refuseAgents(this.#parts, pid);
+    server.timeout(request, 0);
+    return eventStream(this.#parts.events, AbortSignal.any([this.#stopped, request.signal]));
+  }
+
+  async #metrics(request: Request): Promise<Response> {
+    const { token } = this.#parts.config.metrics;
+    const given = request.headers.get("authorization") ?? "";
+    if (!token || !sameText(given, `Bearer ${token}`))
+      throw new IntercomError("unauthenticated", "metrics need their token", {
+        hint: "set metrics.token in the hub's config.yml and send it as a bearer token",
+      });
+    return new Response(await metricsText(this.#parts), {
+      headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
+    });
+  }
+}
+
+function signedPart({ method, url, headers }: Request, body: Uint8Array) {
+  return { method, url, headers, body };
+}
+
+type Route = (typeof hubRoutes)[number];
+
+function findRoute(method: string, pathname: string): { route: Route; params: Record<string, string> } {
+  const matching = hubRoutes.flatMap((route) => {
+    const params = matchPath(route.path, pathname);
+    return params ? [{ route, params }] : [];
+  });
+  const found = matching.find(({ route }) => route.method === method);
+  if (found) return found;
+  if (matching.length > 0)
+    throw methodNotAllowed(
+      method,
+      matching.map(({ route }) => route.method),
+    );
+  throw new IntercomError("not_found", `the hub has no ${pathname.slice(0, 100)}`);
+}
+
+function matchPath(pattern: string, pathname: string): Record<string, string> | undefined {
+  const wanted = pattern.split("/");
+  const given = pathname.split("/");
+  if (wanted.length !== given.length) return undefined;
+  const params: Record<string, string> = {};
+  for (const [index, part] of wanted.entries()) {
+    const value = given[index] ?? "";
+    if (part.startsWith(":")) params[part.slice(1)] = decode(value);
+    else if (part !== value) return undefined;
+  }
+  return params;
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new IntercomError("bad_request", "the path holds a broken escape");
+  }
+}
+
+function methodNotAllowed(method: string, allowed: string[]): IntercomError {
+  return new IntercomError("method_not_allowed", `${method} is not for this path`, {
+    hint: `use ${allowed.join(" or ")}`,
+  });
+}
+
+/** Constant time whatever the lengths. */
+function sameText(a: string, b: string): boolean {
+  const digest = (text: string) => createHash("sha256").update(text).digest();
+  return timingSafeEqual(digest(a), digest(b));
+}

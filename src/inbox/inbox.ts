@@ -1,0 +1,317 @@
+// A session's inbox: append, claim, settle. Owned by the daemon alone: one process, synchronous calls, no lock.
+// Every method leaves files that `open` can carry on from, whichever of its steps was the last before a crash.
+// Rule: nothing is given up before what replaces it is durable, so a crash may repeat a message, never lose one.
+import { sessionIdPattern } from "../protocol/address.ts";
+import { IntercomError } from "../protocol/errors.ts";
+import { randomHex } from "../protocol/ids.ts";
+import type { InboxRecord } from "../protocol/message.ts";
+import { crashPoint } from "../system/crash-point.ts";
+import { privateDirectory } from "../system/files.ts";
+import { log } from "../system/log.ts";
+import type { ProcessIdentity } from "../system/process.ts";
+import { type Candidate, choose, type Delivery, isLast, type Room } from "./delivery.ts";
+import { type Claim, type Ledger, loadLedger, saveLedger, trimProgress } from "./ledger.ts";
+import { type Mail, MailFile } from "./mail-file.ts";
+import { Marker } from "./marker.ts";
+import { RememberedIds } from "./remembered-ids.ts";
+
+export type { DeliveredPart, Delivery } from "./delivery.ts";
+export type { Claim } from "./ledger.ts";
+
+export type InboxOptions = {
+  directory: string;
+  sessionId: string;
+  unreadLimit: number;
+  /** unix ms */
+  now?: () => number;
+  /** bytes of the file above which settled messages are dropped, where that frees half of it */
+  compactAbove?: number;
+};
+export type ClaimRequest = Pick<Claim, "asker" | "carrier" | "event" | "transcript"> & Room;
+
+/** bytes */
+const compactAboveBytes = 1024 * 1024;
+
+export class Inbox {
+  readonly path: string;
+  readonly #options: InboxOptions;
+  readonly #ledgerPath: string;
+  readonly #file: MailFile;
+  readonly #ledger: Ledger;
+  readonly #marker: Marker;
+  /** ids that compaction dropped */
+  readonly #remembered: RememberedIds;
+  #closed = false;
+
+  static open(options: InboxOptions): Inbox {
+    // the id becomes a file name
+    if (!sessionIdPattern.test(options.sessionId))
+      throw new IntercomError("bad_request", `"${options.sessionId.slice(0, 80)}" is not a session id`);
+    privateDirectory(options.directory);
+    return new Inbox(options);
+  }
+
+  private constructor(options: InboxOptions) {
+    const base = `${options.directory}/${options.sessionId}`;
+    this.path = `${base}.jsonl`;
+    this.#options = options;
+    this.#ledgerPath = `${base}.ledger`;
+    this.#marker = new Marker(options.directory, options.sessionId);
+    this.#ledger = loadLedger(this.#ledgerPath, options.sessionId);
+    this.#remembered = new RememberedIds(`${base}.ids`);
+    this.#file = new MailFile(this.path);
+    this.#reconcile();
+  }
+
+  /** Whose marker says "unread mail"; undefined: no process's. */
+  attach(agent: ProcessIdentity | undefined): void {
+    this.#refresh();
+    this.#marker.attach(agent, this.unread > 0);
+  }
+
+  /** Messages not wholly handed over; not those in an open claim. */
+  get unread(): number {
+    return this.#file.unread;
+  }
+
+  /** Unread messages held back until a claim of their thread is settled. */
+  get waitingOnClaim(): number {
+    const held = this.#heldThreads();
+    if (held.size === 0) return 0;
+    return this.#file.mails.filter(({ mark, thread }) => mark === "unread" && held.has(thread)).length;
+  }
+
+  canAccept(count: number): boolean {
+    return this.unread + count <= this.#options.unreadLimit;
+  }
+
+  /** Put there by a local script or the daemon, so the hub knows nothing of it. */
+  isLocal(id: string): boolean {
+    return this.#file.find(id)?.local ?? false;
+  }
+
+  /** When this returns, the mail is on the disk. Known ids are skipped; above the limit nothing is appended. */
+  append(records: readonly Omit<InboxRecord, "read">[]): void {
+    this.#refresh();
+    const ids = new Set<string>();
+    const fresh = records.filter(({ id }) => !this.#knows(id) && ids.size < ids.add(id).size);
+    if (fresh.length === 0) return;
+    if (!this.canAccept(fresh.length))
+      throw new IntercomError(
+        "inbox_full",
+        `session ${this.#options.sessionId} has ${this.unread} unread messages, the limit is ${this.#options.unreadLimit}`,
+      );
+    this.#marker.show();
+    crashPoint("inbox.append.marked");
+    this.#file.append(fresh);
+    this.#compact();
+  }
+
+  /** Takes what fits, oldest first; undefined when nothing can be taken now. */
+  claim(request: ClaimRequest): Delivery | undefined {
+    this.#refresh();
+    const choice = choose(this.#candidates(), this.unread, request);
+    if (!choice) return undefined;
+    const { parts, waiting, cuts } = choice;
+    const { asker, carrier, event, transcript } = request;
+    const claim: Claim = {
+      nonce: randomHex(16),
+      items: parts.map(({ record, part, of }) => ({ id: record.id, part, of })),
+      asker: { pid: asker.pid, start: asker.start },
+      carrier,
+      event,
+      transcript,
+      claimedAt: (this.#options.now ?? Date.now)(),
+      inContext: false,
+    };
+    const [first] = parts;
+    const progress = new Map(this.#ledger.progress);
+    if (cuts && first) progress.set(first.record.id, { cuts, done: first.part - 1 });
+    this.#save({ claims: [...this.#ledger.claims, claim], progress });
+    crashPoint("inbox.claim.ledgered");
+    this.#file.mark(this.#completed(claim), "claimed");
+    crashPoint("inbox.claim.flagged");
+    if (this.unread === 0) this.#marker.hide();
+    crashPoint("inbox.claim.unmarked");
+    const read = parts.map((one) => ({ ...one, record: { ...one.record, read: isLast(one) } }));
+    return { nonce: claim.nonce, parts: read, waiting };
+  }
+
+  /** Not settled, or in context and not yet seen. */
+  openClaims(): readonly Claim[] {
+    return this.#ledger.claims;
+  }
+
+  /** The claim is proved to be in the agent's context. Returns the messages that are now wholly there. */
+  confirm(nonce: string): string[] {
+    this.#refresh();
+    const claim = this.#find(nonce);
+    if (!claim || claim.inContext) return [];
+    this.#file.mark(this.#completed(claim), "settled");
+    crashPoint("inbox.confirm.flagged");
+    const progress = new Map(this.#ledger.progress);
+    for (const { id, part, of } of claim.items) {
+      const before = progress.get(id);
+      if (part === of) progress.delete(id);
+      else if (before) progress.set(id, { ...before, done: part });
+    }
+    const claims = this.#ledger.claims.map((one) => (one === claim ? { ...one, inContext: true } : one));
+    this.#save({ claims, progress });
+    crashPoint("inbox.confirm.ledgered");
+    return claim.items.filter(isLast).map(({ id }) => id);
+  }
+
+  /** A later answer followed the proof. Returns the messages that are wholly seen; the claim is gone. */
+  markSeen(nonce: string): string[] {
+    this.confirm(nonce);
+    const claim = this.#find(nonce);
+    this.forget(nonce);
+    return claim?.items.filter(isLast).map(({ id }) => id) ?? [];
+  }
+
+  /** Nothing will prove more about this claim; what it carried counts as being in context. */
+  forget(nonce: string): void {
+    this.confirm(nonce);
+    const claim = this.#find(nonce);
+    if (!claim) return;
+    // the flags must outlive the claim that vouches for them
+    this.#file.sync();
+    crashPoint("inbox.forget.synced");
+    this.#save({ ...this.#ledger, claims: this.#ledger.claims.filter((one) => one !== claim) });
+    crashPoint("inbox.forget.ledgered");
+    this.#compact();
+  }
+
+  /** The claim did not reach the agent: its messages are unread again. One in context is left alone. */
+  drop(nonce: string): void {
+    this.#refresh();
+    const claim = this.#find(nonce);
+    if (!claim || claim.inContext) return;
+    this.#marker.show();
+    crashPoint("inbox.drop.marked");
+    this.#file.mark(this.#completed(claim), "unread");
+    this.#file.sync();
+    crashPoint("inbox.drop.flagged");
+    this.#save({ ...this.#ledger, claims: this.#ledger.claims.filter((one) => one !== claim) });
+    crashPoint("inbox.drop.ledgered");
+  }
+
+  /** A view of the file, in its order. */
+  records(): InboxRecord[] {
+    this.#refresh();
+    return this.#file.readEvery();
+  }
+
+  /** The session ended: what is not proved to be wholly in its context. Changes nothing. */
+  takeBack(): string[] {
+    this.#refresh();
+    return this.#file.mails.filter(({ mark }) => mark !== "settled").map(({ id }) => id);
+  }
+
+  /** These are safe with the hub again. A split message keeps its place, for the session may resume. */
+  removeReturned(ids: readonly string[]): void {
+    this.#refresh();
+    const returned = new Set(ids.filter((id) => this.#file.find(id)));
+    if (returned.size > 0) {
+      this.#file.keep(({ id }) => !returned.has(id));
+      crashPoint("inbox.return.rewritten");
+      this.#reconcile();
+      crashPoint("inbox.return.ledgered");
+    }
+    if (this.unread === 0) this.#marker.hide();
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  #knows(id: string): boolean {
+    return this.#file.find(id) !== undefined || this.#remembered.has(id);
+  }
+
+  #find(nonce: string): Claim | undefined {
+    return this.#ledger.claims.find((claim) => claim.nonce === nonce);
+  }
+
+  /** Messages whose last part this claim carries: their flags follow it. */
+  #completed(claim: Claim): Mail[] {
+    return claim.items.filter(isLast).flatMap(({ id }) => this.#file.find(id) ?? []);
+  }
+
+  #heldThreads(): Set<string> {
+    const unproved = this.#ledger.claims.filter(({ inContext }) => !inContext);
+    return new Set(
+      unproved.flatMap(({ items }) => items.flatMap(({ id }) => this.#file.find(id)?.thread ?? [])),
+    );
+  }
+
+  *#candidates(): Generator<Candidate, void> {
+    const held = this.#heldThreads();
+    for (const mail of this.#file.mails) {
+      if (mail.mark !== "unread" || held.has(mail.thread)) continue;
+      const record = this.#file.read(mail);
+      const progress = this.#ledger.progress.get(mail.id);
+      // nothing of it in context yet, or another text came back under this id: it may be cut anew
+      const stale = progress?.done === 0 || progress?.cuts.at(-1) !== record.message.length;
+      yield { record, progress: stale ? undefined : progress };
+    }
+  }
+
+  #save({ claims, progress }: Ledger): void {
+    trimProgress(progress, (id) => this.#file.find(id) !== undefined);
+    saveLedger(this.#ledgerPath, this.#options.sessionId, { claims, progress });
+    this.#ledger.claims = claims;
+    this.#ledger.progress = progress;
+  }
+
+  #refresh(): void {
+    if (this.#closed)
+      throw new IntercomError("internal", `the inbox of ${this.#options.sessionId} is closed`);
+    if (!this.#file.changed()) return;
+    log.warn("an inbox was changed by another program; it is read again", { path: this.path });
+    this.#file.load();
+    this.#reconcile();
+    if (this.unread > 0) this.#marker.show();
+  }
+
+  /** Makes ledger and flags agree: the ledger knows what was claimed, the file what is there. */
+  #reconcile(): void {
+    const { claims, progress } = this.#ledger;
+    const present = claims
+      .map((claim) => ({ ...claim, items: claim.items.filter(({ id }) => this.#file.find(id)) }))
+      .filter(({ items }) => items.length > 0);
+    const known =
+      present.map(({ items }) => items.length).join() === claims.map(({ items }) => items.length).join();
+    if (!known) this.#save({ claims: present, progress });
+    const carried = new Map(present.flatMap((claim) => this.#completed(claim).map(({ id }) => [id, claim])));
+    const marks = { unread: [] as Mail[], claimed: [] as Mail[], settled: [] as Mail[] };
+    for (const mail of this.#file.mails) {
+      const claim = carried.get(mail.id);
+      if (claim) marks[claim.inContext ? "settled" : "claimed"].push(mail);
+      // claimed by nobody: its claim is lost, and with it the proof. Rather twice than never
+      else if (mail.mark === "claimed") marks.unread.push(mail);
+    }
+    this.#file.mark(marks.unread, "unread");
+    this.#file.mark(marks.claimed, "claimed");
+    this.#file.mark(marks.settled, "settled");
+    this.#file.sync();
+  }
+
+  /** Drops settled messages from a long file; their ids stay known, so one sent again is still skipped. */
+  #compact(): void {
+    const { size, settledBytes } = this.#file;
+    if (size <= (this.#options.compactAbove ?? compactAboveBytes) || settledBytes < size / 2) return;
+    const claimed = new Set(this.#ledger.claims.flatMap(({ items }) => items.map(({ id }) => id)));
+    const dropped = this.#file.mails.filter(({ mark, id }) => mark === "settled" && !claimed.has(id));
+    if (dropped.length === 0) return;
+    try {
+      this.#remembered.add(dropped.map(({ id }) => id));
+      crashPoint("inbox.compact.remembered");
+      const gone = new Set(dropped.map(({ id }) => id));
+      this.#file.keep(({ id }) => !gone.has(id));
+      crashPoint("inbox.compact.rewritten");
+    } catch (error) {
+      log.warn("an inbox could not be compacted", { path: this.path, error });
+    }
+  }
+}

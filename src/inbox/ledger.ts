@@ -1,0 +1,81 @@
+// `<session>.ledger`: which messages are claimed and not settled, and how far split messages are. Replaced whole
+// by rename, so it is never half written. Its loss costs a visible duplicate, never a message (mail-line.ts).
+import { z } from "zod";
+import { toIntercomError } from "../protocol/errors.ts";
+import { readSecret, replaceFile } from "../system/files.ts";
+import { log } from "../system/log.ts";
+
+const Process = z.object({ pid: z.number().int(), start: z.string() });
+const PartOf = z
+  .object({ id: z.string(), part: z.number().int().min(1), of: z.number().int() })
+  .refine(({ part, of }) => part <= of);
+
+/** Mail handed to a reader and not yet settled. */
+export const Claim = z.object({
+  nonce: z.string().regex(/^[0-9a-f]{32}$/),
+  items: z.array(PartOf).min(1),
+  asker: Process,
+  carrier: z.enum(["hook", "tool"]),
+  /** hook event or tool name */
+  event: z.string(),
+  /** as it was when the claim was made; absent where the agent keeps no readable one */
+  transcript: z.object({ path: z.string(), size: z.number().int().nonnegative() }).optional(),
+  /** unix ms */
+  claimedAt: z.number(),
+  /** proved; it only waits for a later answer to be seen */
+  inContext: z.boolean(),
+});
+export type Claim = z.infer<typeof Claim>;
+
+/** `cuts`: end of each part in the message, UTF-16 units. `done`: parts in the agent's context. */
+export const Progress = z
+  .object({ cuts: z.array(z.number().int().positive()).min(2), done: z.number().int().nonnegative() })
+  .refine(
+    ({ cuts, done }) => done < cuts.length && cuts.every((cut, i) => i === 0 || cut > (cuts[i - 1] ?? 0)),
+  );
+export type Progress = z.infer<typeof Progress>;
+
+const LedgerFile = z.object({
+  version: z.literal(1),
+  session_id: z.string(),
+  claims: z.array(Claim),
+  progress: z.array(z.tuple([z.string(), Progress])),
+});
+
+export type Ledger = { claims: Claim[]; progress: Map<string, Progress> };
+
+/** split messages given back to the hub whose place is kept for a resumed session */
+const maxAbsentProgress = 200;
+
+/** An absent ledger is an empty one, and so is a damaged one: every unsettled message is then unread again. */
+export function loadLedger(path: string, sessionId: string): Ledger {
+  const text = readSecret(path);
+  if (text === undefined) return { claims: [], progress: new Map() };
+  try {
+    const file = LedgerFile.parse(JSON.parse(text));
+    if (file.session_id !== sessionId) throw new Error(`it belongs to session ${file.session_id}`);
+    return { claims: file.claims, progress: new Map(file.progress) };
+  } catch (error) {
+    log.warn("a claim ledger cannot be read; mail it may have claimed is unread again", {
+      path,
+      error: toIntercomError(error).message,
+    });
+    return { claims: [], progress: new Map() };
+  }
+}
+
+export function saveLedger(path: string, sessionId: string, ledger: Ledger): void {
+  const file = {
+    version: 1 as const,
+    session_id: sessionId,
+    claims: ledger.claims,
+    progress: [...ledger.progress],
+  } satisfies z.input<typeof LedgerFile>;
+  replaceFile(path, `${JSON.stringify(file)}\n`);
+}
+
+/** Forgets the oldest places kept for messages that are not here (`isHere`), beyond a fixed number. */
+export function trimProgress(progress: Map<string, Progress>, isHere: (id: string) => boolean): void {
+  const absent = [...progress.keys()].filter((id) => !isHere(id));
+  for (const id of absent.slice(0, Math.max(0, absent.length - maxAbsentProgress))) progress.delete(id);
+}

@@ -1,0 +1,92 @@
+// What became of a claim, judged from the agent's transcript and from what the agent does. Pure but for reading
+// the transcript; it changes nothing. The proof is the claim's nonce in text that reached the model; without it a
+// claim dies only on evidence, for a dead claim is delivered again.
+import type { Claim } from "./ledger.ts";
+import { type PlacedRecord, type TranscriptReader, TranscriptTail } from "./transcript.ts";
+
+/** `dead`: it did not get there. `in_context`: proved. `seen`: proved, and a later answer followed. */
+export type Verdict = "wait" | "in_context" | "seen" | "dead";
+
+/** What the daemon knows about the agent. Times in unix ms. */
+export type Activity = {
+  status: "working" | "idle" | "waiting" | "unknown";
+  idleSince?: number;
+  /** the main agent's latest PostToolBatch, Stop or SessionStart hook. UserPromptSubmit is none: it can overlap */
+  laterEventAt?: number;
+  askerEndedAt?: number;
+  agentDead: boolean;
+};
+
+/** When, on the clock of `now`, each thing was first observed. */
+export type Evidence = {
+  proved: boolean;
+  answered: boolean;
+  laterAnswerSince?: number;
+  laterEventSince?: number;
+  idleSince?: number;
+  askerEndedSince?: number;
+};
+
+/** ms from evidence against a claim to its death: the proof is written up to 220 ms after the hook ended */
+export const graceMs = 2_000;
+/** ms after the asker's end when nothing else tells */
+export const askerEndedMs = 20_000;
+/** bytes before the claim that are read to know which answers are older than it */
+export const lookBackBytes = 64 * 1024;
+
+/** `now`: any steady clock in ms; only spans of it count, so a clock step kills no claim. */
+export function judge(claim: Claim, evidence: Evidence, activity: Activity, now: number): Verdict {
+  if (evidence.proved || claim.inContext) return evidence.answered ? "seen" : "in_context";
+  if (activity.agentDead) return "dead";
+  const past = (since: number | undefined, ms: number) => since !== undefined && now - since >= ms;
+  const askerGone = claim.carrier === "tool" || activity.askerEndedAt !== undefined;
+  if (past(evidence.laterAnswerSince, graceMs)) return "dead";
+  if (past(evidence.laterEventSince, graceMs)) return "dead";
+  if (past(evidence.idleSince, graceMs) && askerGone) return "dead";
+  if (past(evidence.askerEndedSince, askerEndedMs) && activity.status !== "working") return "dead";
+  return "wait";
+}
+
+/** One open claim and what was found out about it so far. */
+export class Settlement {
+  readonly #claim: Claim;
+  readonly #tail: TranscriptTail | undefined;
+  readonly #answers = new Set<string>();
+  #evidence: Evidence = { proved: false, answered: false };
+
+  constructor(claim: Claim, reader: TranscriptReader) {
+    this.#claim = claim;
+    if (!claim.transcript) return;
+    const { path, size } = claim.transcript;
+    this.#tail = new TranscriptTail(path, Math.max(0, size - lookBackBytes), reader);
+  }
+
+  poll(activity: Activity, now: number = performance.now()): Verdict {
+    for (const record of this.#tail?.poll() ?? []) this.#weigh(record, now);
+    this.#observe(activity, now);
+    return judge(this.#claim, this.#evidence, activity, now);
+  }
+
+  #weigh(record: PlacedRecord, now: number): void {
+    if (record.kind === "context") {
+      if (record.texts.some((text) => text.includes(this.#claim.nonce))) this.#evidence.proved = true;
+      return;
+    }
+    // only an answer's first line counts: its later blocks may stream in while the claim is on its way
+    if (this.#answers.has(record.id)) return;
+    this.#answers.add(record.id);
+    if (this.#evidence.proved) this.#evidence.answered = true;
+    const { claimedAt, transcript } = this.#claim;
+    const after =
+      record.offset >= (transcript?.size ?? 0) && record.at !== undefined && record.at > claimedAt;
+    if (after) this.#evidence.laterAnswerSince ??= now;
+  }
+
+  #observe({ status, idleSince, laterEventAt, askerEndedAt }: Activity, now: number): void {
+    const { claimedAt } = this.#claim;
+    const idle = status === "idle" && idleSince !== undefined && idleSince > claimedAt;
+    this.#evidence.idleSince = idle ? (this.#evidence.idleSince ?? now) : undefined;
+    if (laterEventAt !== undefined && laterEventAt > claimedAt) this.#evidence.laterEventSince ??= now;
+    if (askerEndedAt !== undefined) this.#evidence.askerEndedSince ??= now;
+  }
+}

@@ -1,0 +1,146 @@
+// Our hooks in Claude Code's `settings.json`, put in and taken out as text. Foreign hooks keep their place, order and
+// bytes; of ours there is one per event, replaced in place when it is outdated.
+import { type CommandOptions, guardedHookCommand, hookCommand, isOurHookCommand } from "./claude-command.ts";
+import type { Edited, FileEditor } from "./installation.ts";
+import { appendItem, appendMember, nodeAt, removeAt, removeIfEmpty, replaceValue } from "./json-edit.ts";
+import {
+  isEmptyObject,
+  isRecord,
+  type JsonObject,
+  orEmptyObject,
+  readJsonObject,
+  wrongShape,
+} from "./json-object.ts";
+import { parseJsonText } from "./json-text.ts";
+
+/** seconds; far above the 500 ms that check-inbox waits, for a hook that times out loses the text it printed */
+const hookTimeoutSeconds = 30;
+
+/** The hooks in `settings.json`. */
+export function hooksEditor(path: string, options: CommandOptions): FileEditor {
+  return {
+    path,
+    add: (text) => addHooks(path, text, wantedHooks(options)),
+    remove: (text, original) => removeHooks(path, text, original),
+  };
+}
+
+type Handler = { type: "command"; command: string; timeout: number };
+/** Where a hook of ours stands: hooks[event][group].hooks[handler]. */
+type Place = { event: string; group: number; handler: number };
+
+/** PostToolBatch, not PostToolUse: once per turn of tools, after all of them, and seen also when a tool failed. */
+function wantedHooks(options: CommandOptions): Map<string, Handler> {
+  const handler = (command: string): Handler => ({ type: "command", command, timeout: hookTimeoutSeconds });
+  const guarded = handler(guardedHookCommand(options));
+  return new Map([
+    ["UserPromptSubmit", guarded],
+    ["PostToolBatch", guarded],
+    ["Stop", guarded],
+    ["SessionStart", handler(hookCommand(options))],
+  ]);
+}
+
+function addHooks(path: string, before: string, wanted: Map<string, Handler>): Edited {
+  let text = orEmptyObject(before);
+  const what: string[] = [];
+  checkHooks(path, before, [...wanted.keys()]);
+  for (const place of surplus(readJsonObject(path, text), wanted)) {
+    text = dropHook(text, place, undefined);
+    what.push(`hooks.${place.event}: removes a doubled or outdated inbox hook`);
+  }
+  for (const [event, handler] of wanted) {
+    const root = readJsonObject(path, text);
+    const place = ourHooks(root).find((found) => found.event === event);
+    if (place === undefined) {
+      text = appendHook(text, root, event, handler);
+      what.push(`hooks.${event}: adds the inbox hook`);
+    } else if (!isCurrentHook(handlerAt(root, place), handler)) {
+      text = replaceValue(text, pathOf(place), handler);
+      what.push(`hooks.${event}: updates the inbox hook`);
+    }
+  }
+  return { text: what.length === 0 ? before : text, what, empty: false };
+}
+
+/** Ours under events that we no longer use, and all but the first under the others; the last first. */
+function surplus(root: JsonObject, wanted: Map<string, Handler>): Place[] {
+  const places = ourHooks(root);
+  const first = (event: string) => places.find((place) => place.event === event);
+  return places.filter((place) => !wanted.has(place.event) || place !== first(place.event)).reverse();
+}
+
+function removeHooks(path: string, before: string, original: string | undefined): Edited {
+  const keep = original === undefined ? undefined : readJsonObject(path, original);
+  let text = before;
+  const what: string[] = [];
+  for (const place of ourHooks(readJsonObject(path, before)).reverse()) {
+    text = dropHook(text, place, keep);
+    what.unshift(`hooks.${place.event}: removes the inbox hook`);
+  }
+  return { text, what, empty: isEmptyObject(path, text) };
+}
+
+function checkHooks(path: string, text: string, events: readonly string[]): void {
+  const { hooks } = readJsonObject(path, text);
+  if (hooks === undefined) return;
+  if (!isRecord(hooks)) throw wrongShape(path, text, ["hooks"], "an object");
+  for (const event of events)
+    if (Object.hasOwn(hooks, event) && !Array.isArray(hooks[event]))
+      throw wrongShape(path, text, ["hooks", event], "a list");
+}
+
+/** Every hook of ours, in file order, under whatever event. What has another shape is not ours. */
+function ourHooks(root: JsonObject): Place[] {
+  const places: Place[] = [];
+  for (const [event, groups] of Object.entries(isRecord(root.hooks) ? root.hooks : {})) {
+    for (const [group, entry] of (Array.isArray(groups) ? groups : []).entries()) {
+      const handlers: unknown[] = isRecord(entry) && Array.isArray(entry.hooks) ? entry.hooks : [];
+      for (const [handler, hook] of handlers.entries())
+        if (isRecord(hook) && typeof hook.command === "string" && isOurHookCommand(hook.command))
+          places.push({ event, group, handler });
+    }
+  }
+  return places;
+}
+
+function handlerAt(root: JsonObject, place: Place): unknown {
+  let value: unknown = root;
+  for (const step of pathOf(place))
+    value = isRecord(value) || Array.isArray(value) ? Reflect.get(value, step) : undefined;
+  return value;
+}
+
+function appendHook(text: string, root: JsonObject, event: string, handler: Handler): string {
+  const group = { hooks: [handler] };
+  if (!isRecord(root.hooks)) return appendMember(text, [], "hooks", { [event]: [group] });
+  if (!Object.hasOwn(root.hooks, event)) return appendMember(text, ["hooks"], event, [group]);
+  return appendItem(text, ["hooks", event], group);
+}
+
+/** Removes one hook and what it leaves empty, up to `hooks` itself; lists and objects that `keep` has stay. */
+function dropHook(before: string, place: Place, keep: JsonObject | undefined): string {
+  const { event, group } = place;
+  const text = removeAt(before, pathOf(place));
+  const handlers = nodeAt(parseJsonText(text), ["hooks", event, group, "hooks"]);
+  if (handlers?.kind !== "array" || handlers.items.length > 0) return text;
+  const without = removeAt(text, ["hooks", event, group]);
+  const kept = isRecord(keep?.hooks) ? keep.hooks : undefined;
+  if (kept && Object.hasOwn(kept, event)) return without;
+  const eventGone = removeIfEmpty(without, ["hooks", event]);
+  return kept ? eventGone : removeIfEmpty(eventGone, ["hooks"]);
+}
+
+function pathOf({ event, group, handler }: Place): (string | number)[] {
+  return ["hooks", event, group, "hooks", handler];
+}
+
+/** Other fields are the person's own additions. */
+function isCurrentHook(found: unknown, wanted: Handler): boolean {
+  return (
+    isRecord(found) &&
+    found.type === wanted.type &&
+    found.command === wanted.command &&
+    found.timeout === wanted.timeout
+  );
+}

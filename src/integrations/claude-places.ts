@@ -1,0 +1,109 @@
+// Where Claude Code keeps its configuration, and what in it makes our entries dead although they stand there.
+import { readdirSync, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { resolve } from "node:path";
+import { readTextIfPresent } from "../system/files.ts";
+import { serverName } from "./claude-server.ts";
+import { isRecord, type JsonObject } from "./json-object.ts";
+
+type Environment = Record<string, string | undefined>;
+
+export type ClaudePlaces = {
+  configDirectory: string;
+  /** hooks, user scope */
+  settings: string;
+  /** MCP servers, user scope */
+  globalConfig: string;
+  managedDirectory: string;
+};
+
+export function claudePlaces(env: Environment): ClaudePlaces {
+  const configDirectory = claudeConfigDirectory(env);
+  const legacy = `${configDirectory}/.config.json`;
+  const usual = env.CLAUDE_CONFIG_DIR
+    ? `${configDirectory}/.claude.json`
+    : `${env.HOME || homedir()}/.claude.json`;
+  return {
+    configDirectory,
+    settings: `${configDirectory}/settings.json`,
+    globalConfig: hasContent(legacy) ? legacy : usual,
+    managedDirectory:
+      process.platform === "darwin" ? "/Library/Application Support/ClaudeCode" : "/etc/claude-code",
+  };
+}
+
+export function claudeConfigDirectory(env: Environment): string {
+  return env.CLAUDE_CONFIG_DIR ? resolve(env.CLAUDE_CONFIG_DIR) : `${env.HOME || homedir()}/.claude`;
+}
+
+/** Why hooks or MCP server would not run although installed; whole sentences for the person. */
+export function obstacles({
+  settings,
+  globalConfig,
+  configDirectory,
+  managedDirectory,
+}: ClaudePlaces): string[] {
+  const user = readObject(settings);
+  const notes: string[] = [];
+  if (user?.disableAllHooks === true)
+    notes.push(`"disableAllHooks" is true in ${settings}: no hook runs until it is removed.`);
+  for (const path of [...managedFiles(managedDirectory), `${configDirectory}/remote-settings.json`])
+    notes.push(...managedObstacles(path, readObject(path)));
+  return [...notes, ...shadowedBy(globalConfig, readObject(globalConfig))];
+}
+
+function managedObstacles(path: string, managed: JsonObject | undefined): string[] {
+  if (!managed) return [];
+  const notes: string[] = [];
+  for (const key of ["disableAllHooks", "allowManagedHooksOnly"])
+    if (managed[key] === true) notes.push(`"${key}" in the managed settings ${path}: our hooks do not run.`);
+  const closed = managed.strictPluginOnlyCustomization;
+  const closes = (surface: string) => closed === true || (Array.isArray(closed) && closed.includes(surface));
+  if (closes("hooks")) notes.push(`the managed settings ${path} allow hooks from plugins only.`);
+  if (closes("mcp")) notes.push(`the managed settings ${path} allow MCP servers from plugins only.`);
+  if (managed.allowManagedMcpServersOnly === true)
+    notes.push(
+      `"allowManagedMcpServersOnly" in the managed settings ${path}: our MCP server may be refused.`,
+    );
+  return notes;
+}
+
+/** An entry of the same name in one project's own settings comes before the user's. */
+function shadowedBy(path: string, config: JsonObject | undefined): string[] {
+  if (!isRecord(config?.projects)) return [];
+  return Object.entries(config.projects)
+    .filter(
+      ([, project]) =>
+        isRecord(project) && isRecord(project.mcpServers) && Object.hasOwn(project.mcpServers, serverName),
+    )
+    .map(
+      ([directory]) =>
+        `${path} has another MCP server "${serverName}" for the project ${directory}; there, that one is used.`,
+    );
+}
+
+function managedFiles(directory: string): string[] {
+  const main = `${directory}/managed-settings.json`;
+  try {
+    const names = readdirSync(`${directory}/managed-settings.d`).filter((name) => name.endsWith(".json"));
+    return [main, ...names.sort().map((name) => `${directory}/managed-settings.d/${name}`)];
+  } catch {
+    return [main];
+  }
+}
+
+/** For notes only: a file that cannot be read or parsed gives none. */
+function readObject(path: string): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse((readTextIfPresent(path) ?? "null").replace(/^\ufeff/, ""));
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** An early place of the global configuration; the client still prefers it where it is in use. */
+function hasContent(path: string): boolean {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat?.isFile() === true && stat.size > 0;
+}

@@ -1,0 +1,82 @@
+// Claude Code's transcript, one line at a time: which texts demonstrably reached the model, and which lines are its
+// answers. Much in that file quotes text that the model never saw, so only the shapes below count (facts, section 8).
+import type { TranscriptRecord } from "../inbox/transcript.ts";
+import { isRecord, type JsonObject } from "./json-object.ts";
+
+/** Undefined: the line proves nothing (or is no whole JSON line yet). */
+export function readClaudeTranscriptLine(line: string): TranscriptRecord | undefined {
+  const record = parse(line);
+  if (!record || record.isSidechain === true) return undefined;
+  const at = timeOf(record.timestamp);
+  if (record.type === "assistant") return answer(record.message, at);
+  const texts =
+    record.type === "attachment"
+      ? attachmentTexts(record.attachment)
+      : record.type === "user"
+        ? userTexts(record)
+        : [];
+  return texts.length === 0 ? undefined : { kind: "context", texts, at };
+}
+
+/** `<synthetic>` lines are written by the client itself, e.g. for an API error: no model has read anything. */
+function answer(message: unknown, at: number | undefined): TranscriptRecord | undefined {
+  if (!isRecord(message) || typeof message.id !== "string" || message.id === "") return undefined;
+  return message.model === "<synthetic>" ? undefined : { kind: "answer", id: message.id, at };
+}
+
+function attachmentTexts(attachment: unknown): string[] {
+  if (!isRecord(attachment)) return [];
+  switch (attachment.type) {
+    case "hook_additional_context":
+      return textsOf(attachment.content);
+    case "hook_success":
+      // plain output reaches the model at these two events only; elsewhere it is recorded all the same
+      return attachment.hookEvent === "SessionStart" || attachment.hookEvent === "UserPromptSubmit"
+        ? textsOf(attachment.content)
+        : [];
+    case "hook_blocking_error":
+      return isRecord(attachment.blockingError) ? textsOf(attachment.blockingError.blockingError) : [];
+    case "queued_command":
+      return originOf(attachment) === "peer" ? textsOf(attachment.prompt) : [];
+    default:
+      return [];
+  }
+}
+
+function userTexts(record: JsonObject): string[] {
+  const content = isRecord(record.message) ? record.message.content : undefined;
+  const origin = originOf(record);
+  if (origin === "task-notification") return textsOf(content);
+  if (record.isMeta === true && typeof content === "string")
+    return origin === "peer" || content.startsWith("Stop hook feedback:") ? textsOf(content) : [];
+  if (!Array.isArray(content)) return [];
+  return content.flatMap((block: unknown) =>
+    isRecord(block) && block.type === "tool_result" ? textsOf(block.content) : [],
+  );
+}
+
+function originOf(record: JsonObject): unknown {
+  return isRecord(record.origin) ? record.origin.kind : undefined;
+}
+
+/** A text, a list of texts, or a list of text blocks. */
+function textsOf(content: unknown): string[] {
+  const parts: unknown[] = Array.isArray(content) ? content : [content];
+  return parts
+    .map((part) => (isRecord(part) && part.type === "text" ? part.text : part))
+    .filter((text): text is string => typeof text === "string" && text !== "");
+}
+
+function timeOf(timestamp: unknown): number | undefined {
+  const time = typeof timestamp === "string" ? Date.parse(timestamp) : Number.NaN;
+  return Number.isNaN(time) ? undefined : time;
+}
+
+function parse(line: string): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,115 @@
+// What every agent CLI's integration can do, and the ones that we have. Whatever differs between vendors is behind
+// this type; nothing outside src/integrations knows a vendor's formats.
+import type { TranscriptReader } from "../inbox/transcript.ts";
+import type { ProcessIdentity, ProcessLook } from "../system/process.ts";
+import { claude } from "./claude.ts";
+import type { Change } from "./installation.ts";
+import { unknownAgent } from "./unknown-agent.ts";
+
+/** The program and its first arguments, e.g. ["/home/me/.local/bin/ai-intercom"]; absolute paths. */
+export type Program = readonly [string, ...string[]];
+
+/** Every agent CLI that we know; a new vendor is one line here and its own files beside. */
+export const integrations: readonly Integration[] = [claude];
+
+/** By a session's `agent`; an agent that we do not know tells nothing about itself. */
+export function integrationOf(agent: string): Integration {
+  return integrationNamed(agent) ?? unknownAgent;
+}
+
+/** By the name in `install AGENT`. */
+export function integrationNamed(name: string): Integration | undefined {
+  return integrations.find((integration) => integration.name === name);
+}
+
+/** By MCP `clientInfo.name`. */
+export function integrationOfClient(clientName: string): Integration | undefined {
+  return integrations.find((integration) => integration.clientNames.includes(clientName));
+}
+
+/** What an agent told a hook of ours on its standard input. */
+export type HookEvent = {
+  /** the vendor's name: `UserPromptSubmit`, `Stop`, … */
+  event: string;
+  nativeSessionId: string;
+  transcriptPath?: string;
+  cwd?: string;
+  /** of a session's start: `startup`, `resume`, `clear`, `compact`, `fork` */
+  source?: string;
+  /** the hook runs for a subagent: what it prints would reach only that */
+  isSubagent: boolean;
+  /** this turn goes on because a stop hook asked for it */
+  stopHookActive?: boolean;
+  /** the user's text; also the text of a ring */
+  prompt?: string;
+};
+
+/** An agent's process; without its start identity, the pid must do. */
+export type AgentProcess = { pid: ProcessIdentity["pid"]; start?: ProcessIdentity["start"] };
+
+/** Where the agent may keep its own records; none is needed. */
+export type ActivityHints = {
+  transcriptPath?: string;
+  /** the agent's own configuration directory, e.g. its CLAUDE_CONFIG_DIR */
+  configDirectory?: string;
+};
+
+export type Activity = {
+  status: "working" | "idle" | "waiting" | "unknown";
+  /** ms since the epoch; present when idle */
+  idleSince?: number;
+  /** the session as the agent itself names it now */
+  nativeSessionId?: string;
+};
+
+export type InstallOptions = {
+  program: Program;
+  /** our home, absolute */
+  home: string;
+  /** where to look for the agent's configuration; default: this process's environment */
+  env?: Record<string, string | undefined>;
+  /** plan and report only */
+  dryRun?: boolean;
+};
+export type UninstallOptions = Omit<InstallOptions, "program">;
+
+export type InstallReport = {
+  changes: Change[];
+  /** what the person should know besides, each a whole sentence */
+  notes: string[];
+};
+
+export type CheckReport = {
+  /** `outdated`: something of ours is there, and `install` would change something */
+  state: "absent" | "outdated" | "current";
+  /** what `install` would change */
+  differences: Change[];
+  notes: string[];
+};
+
+export type Integration = {
+  /** as in `install AGENT` and in a session's `agent` field */
+  name: string;
+  displayName: string;
+  /** MCP `clientInfo.name` */
+  clientNames: readonly string[];
+  isAgentProcess(look: ProcessLook): boolean;
+  /** Does this agent seem to be on this machine? */
+  isPresent(env?: Record<string, string | undefined>): boolean;
+
+  /** Malformed or foreign input is undefined, never an error. */
+  parseHookEvent(stdinText: string): HookEvent | undefined;
+  /** Can text be given to the model at this event? */
+  supportsHook(event: string): boolean;
+  /** What the hook must print so that `text` reaches the model; empty where it cannot. */
+  formatHookOutput(event: string, text: string): string;
+
+  /** One line of the agent's transcript; undefined when it proves nothing. */
+  readTranscriptLine: TranscriptReader;
+  /** What the agent says of itself now. Another process that had the same pid is not taken for it. */
+  activity(agent: AgentProcess, hints?: ActivityHints): Activity;
+
+  install(options: InstallOptions): Promise<InstallReport>;
+  uninstall(options: UninstallOptions): Promise<InstallReport>;
+  check(options: InstallOptions): Promise<CheckReport>;
+};

@@ -1,0 +1,58 @@
+// The MCP server of one agent session: declares the tools and forwards each call to the daemon. It keeps no mail
+// and no state; killed and started again, it finds the same session.
+import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
+import type { CallToolResult } from "@modelcontextprotocol/sdk/types.js";
+import { toIntercomError } from "../protocol/errors.ts";
+import type { ToolAnswer } from "../protocol/local-api.ts";
+import { instructions, type ToolName, tools } from "../protocol/tools.ts";
+import { version } from "../protocol/version.ts";
+
+/** Carries out a tool call; `confirm` of the answer is handed to `onAnswered`. */
+export type CallTool = (name: ToolName, given: unknown) => Promise<ToolAnswer>;
+
+/** The server with all tools registered, not yet connected to a transport. */
+export function intercomServer(
+  callTool: CallTool,
+  onAnswered: (confirm: string) => void = () => {},
+): McpServer {
+  const server = new McpServer(
+    { name: "ai-intercom", title: "ai-intercom", version },
+    { instructions, capabilities: { tools: {} } },
+  );
+  for (const [name, tool] of Object.entries(tools)) {
+    server.registerTool(
+      name,
+      {
+        title: tool.title,
+        description: tool.description,
+        inputSchema: tool.input.shape,
+        outputSchema: tool.output.shape,
+        annotations: { readOnlyHint: tool.readOnly, destructiveHint: false, openWorldHint: true },
+      },
+      async (given: unknown) => {
+        const answer = await answerOf(callTool, name as ToolName, given); // boundary: keys of `tools`
+        if (answer.confirm !== undefined) onAnswered(answer.confirm);
+        return toResult(answer.result);
+      },
+    );
+  }
+  return server;
+}
+
+/** A call that could not be carried out at all still answers in words. */
+async function answerOf(callTool: CallTool, name: ToolName, given: unknown): Promise<ToolAnswer> {
+  try {
+    return await callTool(name, given);
+  } catch (thrown) {
+    const error = toIntercomError(thrown);
+    return { result: { status: "error", error: error.message, ...(error.hint ? { hint: error.hint } : {}) } };
+  }
+}
+
+function toResult(result: Record<string, unknown>): CallToolResult {
+  return {
+    structuredContent: result,
+    content: [{ type: "text", text: JSON.stringify(result) }],
+    ...(result.status === "error" ? { isError: true } : {}),
+  };
+}

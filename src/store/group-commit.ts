@@ -1,0 +1,90 @@
+// Many writes, one fsync: what is asked for during one turn of the event loop is committed together. Each write
+// stands in a savepoint of its own, so one that fails takes no neighbour with it.
+import { type Database, SQLiteError } from "bun:sqlite";
+import { IntercomError } from "../protocol/errors.ts";
+import { crashPoint } from "../system/crash-point.ts";
+
+/** writes in one transaction; storage.md §3: beyond this the latency grows faster than the throughput */
+const maxBatch = 100;
+
+type Job = {
+  run(): void;
+  resolve(): void;
+  reject(error: unknown): void;
+};
+
+export class GroupCommit {
+  readonly #db: Database;
+  #jobs: Job[] = [];
+  #scheduled: NodeJS.Immediate | undefined;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /** Runs `work` in the next transaction; resolves with its value once that is on disk. `work` is synchronous. */
+  write<T>(work: (db: Database) => T): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    let keep = () => {};
+    this.#jobs.push({
+      run: () => {
+        const value = work(this.#db);
+        keep = () => resolve(value);
+      },
+      resolve: () => keep(),
+      reject,
+    });
+    if (this.#jobs.length >= maxBatch) this.flush();
+    else this.#scheduled ??= setImmediate(() => this.flush());
+    return promise;
+  }
+
+  /** Commits what waits, now. */
+  flush(): void {
+    clearImmediate(this.#scheduled);
+    this.#scheduled = undefined;
+    const jobs = this.#jobs;
+    this.#jobs = [];
+    if (jobs.length === 0) return;
+    let done: Job[];
+    try {
+      this.#db.run("BEGIN IMMEDIATE");
+      done = jobs.filter((job) => this.#attempt(job));
+      crashPoint("store.before-commit");
+      this.#db.run("COMMIT");
+      crashPoint("store.after-commit");
+    } catch (error) {
+      if (this.#db.inTransaction) this.#db.run("ROLLBACK");
+      for (const job of jobs) job.reject(readable(error));
+      return;
+    }
+    for (const job of done) job.resolve();
+  }
+
+  /** False when the job failed alone. Throws when SQLite gave up the whole transaction (disk full, I/O error). */
+  #attempt(job: Job): boolean {
+    this.#db.run("SAVEPOINT job");
+    try {
+      job.run();
+      this.#db.run("RELEASE job");
+      return true;
+    } catch (error) {
+      if (!this.#db.inTransaction) throw error;
+      this.#db.run("ROLLBACK TO job");
+      this.#db.run("RELEASE job");
+      job.reject(readable(error));
+      return false;
+    }
+  }
+}
+
+function readable(error: unknown): unknown {
+  if (!(error instanceof SQLiteError)) return error;
+  const hint = /^SQLITE_(FULL|IOERR|READONLY|CANTOPEN)/.test(error.code ?? "")
+    ? "look at the disk that holds hub.db: is it full, or read-only?"
+    : undefined;
+  return new IntercomError("internal", `the hub's store cannot write: ${error.message}`, {
+    hint,
+    cause: error,
+  });
+}

@@ -1,0 +1,72 @@
+// What daemons report about copies in their inboxes, in SQLite: applied once each, and never backwards.
+import type { Database } from "bun:sqlite";
+import type { Receipt } from "../protocol/hub-api.ts";
+import type { MessageState } from "../protocol/message.ts";
+import { type DeliveryRow, deliveryColumns, owesNotice, recordState, setState } from "./deliveries.ts";
+import type { StateRecord } from "./store.ts";
+
+type Options = { at: string; expires_at: string };
+
+/** Receipts for copies that this machine's session does not have are ignored: local mail has none here. */
+export function applyReceipts(
+  db: Database,
+  machine: string,
+  receipts: readonly Receipt[],
+  options: Options,
+): StateRecord[] {
+  return receipts.flatMap((receipt) => {
+    const row = db
+      .query<DeliveryRow, [string, string, string]>(
+        `SELECT ${deliveryColumns} FROM deliveries WHERE message_id = ? AND machine_id = ? AND session_id = ?`,
+      )
+      .get(receipt.message_id, machine, receipt.session_id);
+    if (!row || isKnown(db, row, receipt)) return [];
+    return apply(db, row, receipt, options);
+  });
+}
+
+/** How far a copy has come. A later report may only raise it; `queued` (given back) is the one way back. */
+const progress: Record<MessageState, number> = {
+  held: 0,
+  queued: 1,
+  accepted: 1,
+  // The hub's own guess about a copy it had not seen arrive: a daemon's proof outweighs it.
+  expired: 1,
+  delivered: 2,
+  offered: 3,
+  seen: 4,
+  replied: 5,
+  failed: 6,
+};
+
+function apply(db: Database, row: DeliveryRow, receipt: Receipt, { at, expires_at }: Options): StateRecord[] {
+  const change = { state: receipt.state, at: receipt.at, reason: receipt.reason };
+  switch (receipt.state) {
+    case "queued":
+      // What was proved to be in the agent's context cannot come back from it.
+      if (row.seen === 1 || row.state === "failed" || row.state === "expired") return [];
+      owesNotice(db, row.seq, "queued");
+      return [setState(db, row, { ...change, reason: receipt.reason ?? "session ended", expires_at })];
+    case "failed":
+      if (row.seen === 1 || progress[row.state] > progress.offered) return [];
+      owesNotice(db, row.seq, "failed");
+      return [setState(db, row, { ...change, at })];
+    case "delivered":
+    case "offered":
+    case "seen":
+      if (receipt.state === "seen") db.query("UPDATE deliveries SET seen = 1 WHERE seq = ?").run(row.seq);
+      if (progress[receipt.state] > progress[row.state]) return [setState(db, row, change)];
+      // A reply overtook the receipt: the state stays `replied`, the history gets the fact.
+      return row.state === "replied" ? [recordState(db, row, change)] : [];
+    default:
+      return receipt.state satisfies never;
+  }
+}
+
+/** A daemon repeats what was not acked. */
+function isKnown(db: Database, row: DeliveryRow, { state, at }: Receipt): boolean {
+  const same = db
+    .query("SELECT 1 FROM message_states WHERE message_id = ? AND address = ? AND state = ? AND at = ?")
+    .get(row.message_id, row.address, state, at);
+  return same !== null;
+}

@@ -1,0 +1,151 @@
+// The store in one SQLite file: for one hub process. Reads see what is committed; writes go through the group commit.
+import { Database } from "bun:sqlite";
+import { chmodSync, closeSync, constants, lstatSync, mkdirSync, openSync } from "node:fs";
+import { dirname } from "node:path";
+import { IntercomError } from "../protocol/errors.ts";
+import { isErrno } from "../system/files.ts";
+import * as deliveries from "./deliveries.ts";
+import { GroupCommit } from "./group-commit.ts";
+import * as machines from "./machines.ts";
+import * as messages from "./messages.ts";
+import { migrate } from "./migrations.ts";
+import { applyReceipts } from "./receipts.ts";
+import * as sessions from "./sessions.ts";
+import type { Store } from "./store.ts";
+
+/** Opens or creates the file (0600) and brings its schema up to date. */
+export function openSqlite(path: string): Store {
+  makePrivate(path);
+  const db = connect(path);
+  try {
+    migrate(db, path);
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+  return sqliteStore(db);
+}
+
+function sqliteStore(db: Database): Store {
+  const commit = new GroupCommit(db);
+  const write = <T>(work: (db: Database) => T) => commit.write(work);
+  const read = async <T>(work: (db: Database) => T) => work(db);
+  return {
+    machine: (id) => read(() => machines.findMachine(db, id)),
+    machines: () => read(machines.allMachines),
+    join: (request) => write(() => machines.join(db, request)),
+    enrolLocal: (request) => write(() => enrolLocal(db, request)),
+    decideMachine: (id, decision, at) => write(() => machines.decideMachine(db, id, decision, at)),
+    acquireEpoch: (machine) => write(() => machines.acquireEpoch(db, machine)),
+    sawMachine: (machine, at) => write(() => machines.sawMachine(db, machine, at)),
+    createInvite: (invite) => write(() => machines.createInvite(db, invite)),
+    useNonce: (machine, nonce, expiresAt) => write(() => machines.useNonce(db, machine, nonce, expiresAt)),
+
+    presence: (machine, snapshot, options) =>
+      write(() => {
+        fence(db, machine, options.epoch);
+        return sessions.applyPresence(db, machine, snapshot, options);
+      }),
+    session: (machine, session) => read(() => sessions.findSession(db, machine, session)),
+    sessionOfProcess: (process) => read(() => sessions.sessionOfProcess(db, process)),
+    openSessions: (where) => read(() => sessions.openSessions(db, where)),
+    projects: (machine) => read(() => sessions.allProjects(db, machine)),
+
+    accept: (message, recipients, options) => write(() => messages.accept(db, message, recipients, options)),
+    message: (id) => read(() => messages.findMessage(db, id)),
+    states: (id) => read(() => messages.messageStates(db, id)),
+    members: (thread) => read(() => messages.threadMembers(db, thread)),
+    thread: (id, limit) => read(() => messages.threadMessages(db, id, limit)),
+    readHumanInbox: (options) => write(() => messages.readHumanInbox(db, options)),
+
+    undelivered: (machine, after, limit) => read(() => deliveries.undelivered(db, machine, after, limit)),
+    settle: (machine, seq, finding, { at, epoch }) =>
+      write(() => {
+        fence(db, machine, epoch);
+        return deliveries.settle(db, machine, seq, finding, at);
+      }),
+    applyReceipts: (machine, receipts, options) => write(() => applyReceipts(db, machine, receipts, options)),
+    queueAccepted: (machine, reason, at) => write(() => deliveries.queueAccepted(db, machine, reason, at)),
+    expire: (at) => write(() => deliveries.expire(db, at)),
+    dueNotices: (limit) => read(() => deliveries.dueNotices(db, limit)),
+    noticeDone: (notice) => write(() => deliveries.noticeDone(db, notice)),
+
+    check: () => write(() => undefined),
+    counts: () => read(counts),
+    maintain: async (at) => {
+      await write(() => machines.forgetUsed(db, at));
+      db.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    },
+    close: async () => {
+      commit.flush();
+      db.close();
+    },
+  };
+}
+
+/** A link that was replaced has no say any more. */
+function fence(db: Database, machine: string, epoch: number | undefined): void {
+  if (epoch !== undefined && !machines.isCurrentEpoch(db, machine, epoch))
+    throw new IntercomError("conflict", `a newer link of ${machine} has taken over`);
+}
+
+function enrolLocal(db: Database, request: Parameters<typeof machines.enrolLocal>[1]) {
+  const machine = machines.enrolLocal(db, request);
+  if (machine !== "taken") return machine;
+  throw new IntercomError("machine_taken", `another machine is enrolled as ${request.id}`, {
+    hint: `choose another name in config.yml (machine.id), or remove that one: ai-intercom machines revoke ${request.id}`,
+  });
+}
+
+function counts(db: Database) {
+  const none = { messages: 0, waiting: 0, open_sessions: 0, machines: 0 };
+  const row = db
+    .query<typeof none, []>(
+      `SELECT (SELECT coalesce(max(seq), 0) FROM messages) AS messages,
+         (SELECT count(*) FROM deliveries WHERE state IN ('accepted', 'queued')) AS waiting,
+         (SELECT count(*) FROM sessions WHERE ended_at IS NULL) AS open_sessions,
+         (SELECT count(*) FROM machines WHERE status = 'approved') AS machines`,
+    )
+    .get();
+  return row ?? none;
+}
+
+function connect(path: string): Database {
+  try {
+    const db = new Database(path, { strict: true });
+    // busy_timeout first: switching to WAL can meet another process.
+    db.run("PRAGMA busy_timeout = 5000");
+    db.run("PRAGMA journal_mode = WAL");
+    db.run("PRAGMA synchronous = FULL");
+    db.run("PRAGMA foreign_keys = ON");
+    // macOS: fsync alone does not reach the platter.
+    db.run("PRAGMA fullfsync = ON");
+    db.run("PRAGMA checkpoint_fullfsync = ON");
+    return db;
+  } catch (error) {
+    throw new IntercomError("unparsable_file", `${path} cannot be opened as a SQLite database`, {
+      hint: "name another file in hub.store, or move this one away",
+      cause: error,
+    });
+  }
+}
+
+/** The file exists as ours alone before SQLite opens it; its -wal and -shm files inherit the mode. */
+function makePrivate(path: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  try {
+    closeSync(openSync(path, constants.O_CREAT | constants.O_EXCL | constants.O_RDWR, 0o600));
+    chmodSync(path, 0o600);
+  } catch (error) {
+    if (!isErrno(error, "EEXIST")) throw error;
+  }
+  const stat = lstatSync(path);
+  if (!stat.isFile() || stat.uid !== process.getuid?.())
+    throw new IntercomError("unsafe_file", `${path} is not a regular file of yours`, {
+      hint: "name another file in hub.store",
+    });
+  if ((stat.mode & 0o077) !== 0)
+    throw new IntercomError("unsafe_file", `${path} can be used by other users`, {
+      hint: `chmod 600 ${path}`,
+    });
+}

@@ -1,0 +1,187 @@
+// The hub's memory: what is remembered and what one call promises, for every engine. Start reading here.
+// Each write resolves only after its durable commit, is idempotent by its key, and stands or falls alone.
+// Times are ISO 8601 UTC with milliseconds, so that they compare as text.
+import type { Address } from "../protocol/address.ts";
+import type { Presence, Receipt } from "../protocol/hub-api.ts";
+import type { Message, MessageState, MessageType } from "../protocol/message.ts";
+import type { ProjectReport, SessionReport } from "../protocol/session.ts";
+
+export type MachineStatus = "pending" | "approved" | "denied" | "revoked";
+export type Machine = {
+  id: string;
+  public_key: string;
+  fingerprint: string;
+  status: MachineStatus;
+  /** grows with every link; a holder of an older one is refused */
+  epoch: number;
+  display_name: string;
+  description: string;
+  created_at: string;
+  last_seen: string | null;
+};
+
+export type JoinRequest = Pick<
+  Machine,
+  "id" | "public_key" | "fingerprint" | "display_name" | "description"
+> & {
+  at: string;
+  /** of the invite's secret; without one the machine waits for a person */
+  invite_hash?: string;
+  max_pending: number;
+};
+/** `machine` is what stands in the store afterwards, whatever the outcome. */
+export type JoinOutcome =
+  | { outcome: "joined"; machine: Machine; fresh: boolean }
+  | { outcome: "taken" | "invite_invalid" | "too_many_pending" | "denied" | "revoked" };
+
+/** `undefined` machine: there is none of that name. `changed` false: it was so before, or may not become so. */
+export type Decision = { machine: Machine | undefined; changed: boolean; changes: StateRecord[] };
+
+export type Session = SessionReport & { machine_id: string; ended_at: string | null };
+export type Project = ProjectReport & { machine_id: string };
+
+export type PresenceChange = {
+  opened: Session[];
+  ended: Session[];
+  changes: StateRecord[];
+};
+
+export type Sender = { kind: "hub" } | Exclude<Address, { kind: "project" }>;
+/** `wait`: the message is not on its way now, and why. */
+export type Recipient = Address & { wait?: { reason: string; expires_at?: string } };
+
+export type NewMessage = {
+  id: string;
+  /** of everything a retry repeats: same id and same hash is the same message */
+  hash: string;
+  thread_id: string;
+  opens_thread: boolean;
+  type: MessageType;
+  from: Sender;
+  to_agent: string;
+  text: string;
+  at: string;
+};
+export type AcceptOutcome =
+  | { outcome: "accepted"; changes: StateRecord[] }
+  | { outcome: "duplicate" }
+  /** the id stands for another message; or the thread id proposed is taken */
+  | { outcome: "conflict"; over: "message" | "thread" }
+  /** as many wait for this recipient as may */
+  | { outcome: "full"; to: string };
+
+/** One recipient's copy. `session_id` is null while it waits for a project's next session. */
+export type Delivery = {
+  seq: number;
+  address: string;
+  machine_id: string | null;
+  project_id: string | null;
+  session_id: string | null;
+  state: MessageState;
+  reason: string | null;
+};
+export type StoredMessage = Message & { hash: string; deliveries: Delivery[] };
+
+/** A copy's state changed: what is written to its history and told to whoever watches. */
+export type StateRecord = {
+  message_id: string;
+  thread_id: string;
+  to: string;
+  state: MessageState;
+  at: string;
+  reason?: string;
+};
+
+export type Outgoing = { seq: number; session_id: string; message: Message };
+/** What the hub found out about a copy on its way. */
+export type Finding =
+  | { state: "delivered" }
+  | { state: "queued"; reason: string }
+  | { state: "failed"; reason: string };
+
+/** A sender must be told that this copy was given back, failed or expired. */
+export type DueNotice = {
+  seq: number;
+  about: "queued" | "failed" | "expired";
+  message_id: string;
+  thread_id: string;
+  from_agent: string;
+  to: string;
+  reason: string | null;
+};
+
+export interface Store {
+  // machines.ts
+  machine(id: string): Promise<Machine | undefined>;
+  machines(): Promise<Machine[]>;
+  /** One transaction with the use of the invite: a code admits one machine, whatever crashes. */
+  join(request: JoinRequest): Promise<JoinOutcome>;
+  /** The hub's own machine; its key may change, because whoever can change it owns the store. */
+  enrolLocal(request: Omit<JoinRequest, "invite_hash" | "max_pending">): Promise<Machine>;
+  decideMachine(id: string, decision: "approve" | "deny" | "revoke", at: string): Promise<Decision>;
+  acquireEpoch(machine: string): Promise<number>;
+  sawMachine(machine: string, at: string): Promise<void>;
+  createInvite(invite: { hash: string; expires_at: string }): Promise<void>;
+  /** True the first time only. */
+  useNonce(machine: string, nonce: string, expiresAt: string): Promise<boolean>;
+
+  // sessions.ts
+  /** A full snapshot: sessions it lacks have ended, and their mail waits until `expires_at`. */
+  presence(
+    machine: string,
+    snapshot: Presence,
+    options: { at: string; expires_at: string; epoch?: number },
+  ): Promise<PresenceChange>;
+  session(machine: string, session: string): Promise<Session | undefined>;
+  /** The open session that this very process is, on whatever machine. */
+  sessionOfProcess(process: { pid: number; start: string }): Promise<Session | undefined>;
+  openSessions(where?: { machine?: string; project?: string }): Promise<Session[]>;
+  projects(machine?: string): Promise<Project[]>;
+
+  // messages.ts
+  accept(
+    message: NewMessage,
+    recipients: readonly Recipient[],
+    /** `expires_at`: for a session that ended in the meantime */
+    options: { max_waiting: number; expires_at: string },
+  ): Promise<AcceptOutcome>;
+  message(id: string): Promise<StoredMessage | undefined>;
+  states(messageId: string): Promise<StateRecord[]>;
+  /** undefined: no such thread. */
+  members(thread: string): Promise<Address[] | undefined>;
+  /** The newest `limit`, oldest first. */
+  thread(id: string, limit: number): Promise<StoredMessage[]>;
+  /** The person's mail; what was unread is `offered` from here on. */
+  readHumanInbox(options: { limit: number; unread: boolean; at: string }): Promise<{
+    messages: StoredMessage[];
+    waiting: number;
+    changes: StateRecord[];
+  }>;
+
+  // deliveries.ts
+  /** Copies for open sessions of the machine that its daemon has not confirmed, oldest first. */
+  undelivered(machine: string, after: number, limit: number): Promise<Outgoing[]>;
+  settle(
+    machine: string,
+    seq: number,
+    finding: Finding,
+    options: { at: string; epoch: number },
+  ): Promise<StateRecord[]>;
+  applyReceipts(
+    machine: string,
+    receipts: readonly Receipt[],
+    options: { at: string; expires_at: string },
+  ): Promise<StateRecord[]>;
+  /** The machine is not linked: what was on its way to it waits, for this reason. */
+  queueAccepted(machine: string, reason: string, at: string): Promise<StateRecord[]>;
+  expire(at: string): Promise<StateRecord[]>;
+  dueNotices(limit: number): Promise<DueNotice[]>;
+  noticeDone(notice: Pick<DueNotice, "seq" | "about">): Promise<void>;
+
+  /** Rejects when the store cannot be written to. */
+  check(): Promise<void>;
+  counts(): Promise<{ messages: number; waiting: number; open_sessions: number; machines: number }>;
+  /** Forgets used-up nonces and invites; tidies files. Never forgets a message. */
+  maintain(at: string): Promise<void>;
+  close(): Promise<void>;
+}

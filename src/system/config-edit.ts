@@ -1,0 +1,21 @@
+// Writes single keys into `config.yml` and leaves the person's comments, order and other keys as they are.
+import { parseDocument } from "yaml";
+import { IntercomError } from "../protocol/errors.ts";
+import { readTextIfPresent, replaceFile } from "./files.ts";
+
+/** Sets keys such as `hub.url`; writes only when something changes. Refuses a file that is not valid YAML. */
+export function setConfigKeys(path: string, values: Record<string, string>): void {
+  const before = readTextIfPresent(path) ?? "";
+  const document = parseDocument(before);
+  const [problem] = document.errors;
+  if (problem)
+    throw new IntercomError(
+      "unparsable_file",
+      `${path} is not valid YAML: ${problem.message.split("\n")[0]}`,
+      { hint: "correct the file, then try again" },
+    );
+  for (const [key, value] of Object.entries(values))
+    if (document.getIn(key.split(".")) !== value) document.setIn(key.split("."), value);
+  const after = document.toString();
+  if (after !== before) replaceFile(path, after);
+}

@@ -1,0 +1,32 @@
+// One process per home and role: an flock that the kernel drops when its holder dies, kill -9 included.
+import { dlopen, FFIType } from "bun:ffi";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { IntercomError } from "../protocol/errors.ts";
+import { writeAll } from "./files.ts";
+
+/** flock(2) */
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+export type Lock = { release(): void };
+
+/** Takes `path` for this process, or throws `conflict` that names the holder's pid. */
+export function takeLock(path: string, role: string): Lock {
+  const { symbols } = dlopen(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6", {
+    flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
+  });
+  const fd = openSync(path, "a+", 0o600);
+  if (symbols.flock(fd, LOCK_EX | LOCK_NB) !== 0) {
+    const holder = readFileSync(path, "utf8").trim().split("\n").at(-1);
+    closeSync(fd);
+    throw new IntercomError(
+      "conflict",
+      `another ${role} already runs in this home${holder ? ` (pid ${holder})` : ""}`,
+      {
+        hint: "stop it first, or choose another home with AI_INTERCOM_HOME",
+      },
+    );
+  }
+  writeAll(fd, Buffer.from(`${process.pid}\n`));
+  return { release: () => closeSync(fd) };
+}

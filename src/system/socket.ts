@@ -1,0 +1,81 @@
+// HTTP over a Unix socket: asking one, and making sure a path is free for serving one.
+import { lstatSync } from "node:fs";
+import { type ErrorCode, errorFromBody, IntercomError } from "../protocol/errors.ts";
+import { isErrno, unlinkIfPresent } from "./files.ts";
+
+export type SocketRequest = {
+  method?: "GET" | "POST";
+  path: string;
+  body?: unknown;
+  headers?: Record<string, string>;
+  /** ms until the answer must be there; default 10 s */
+  timeoutMs?: number;
+};
+
+/** JSON in, JSON out. Throws the error the other side answered, or `unreachable` when nobody answers. */
+export async function requestOverSocket(
+  socket: string,
+  unreachable: Extract<ErrorCode, "daemon_unreachable" | "hub_unreachable">,
+  request: SocketRequest,
+): Promise<unknown> {
+  const response = await openOverSocket(socket, unreachable, request);
+  const body: unknown = await response.json().catch(() => undefined);
+  if (response.ok) return body;
+  throw errorFromBody(body) ?? new IntercomError("internal", `${request.path} answered ${response.status}`);
+}
+
+/** The same, but hands over the response itself: for streams. */
+export async function openOverSocket(
+  socket: string,
+  unreachable: Extract<ErrorCode, "daemon_unreachable" | "hub_unreachable">,
+  { method, path, body, headers, timeoutMs = 10_000 }: SocketRequest,
+  signal?: AbortSignal,
+): Promise<Response> {
+  const timeout = AbortSignal.timeout(timeoutMs);
+  try {
+    return await fetch(`http://localhost${path}`, {
+      unix: socket,
+      method: method ?? (body === undefined ? "GET" : "POST"),
+      headers: { ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal: signal ?? timeout,
+    });
+  } catch (cause) {
+    const who = unreachable === "daemon_unreachable" ? "the daemon" : "the hub";
+    const late = cause instanceof Error && cause.name === "TimeoutError";
+    throw new IntercomError(
+      unreachable,
+      late ? `${who} did not answer within ${timeoutMs / 1000} s` : `${who} does not answer at ${socket}`,
+      { cause },
+    );
+  }
+}
+
+/** Makes `path` free to bind: a dead process's leftover is removed, a living server or a foreign file is refused. */
+export async function freeSocketPath(path: string, role: string): Promise<void> {
+  let stat: ReturnType<typeof lstatSync>;
+  try {
+    stat = lstatSync(path);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return;
+    throw error;
+  }
+  if (!stat.isSocket() || stat.uid !== process.getuid?.())
+    throw new IntercomError("unsafe_file", `${path} is not a socket of this user`, {
+      hint: `look at it and move it away: ls -l ${path}`,
+    });
+  if (await answers(path))
+    throw new IntercomError("conflict", `another ${role} already serves ${path}`, {
+      hint: "stop it first, or choose another home with AI_INTERCOM_HOME",
+    });
+  unlinkIfPresent(path);
+}
+
+async function answers(path: string): Promise<boolean> {
+  try {
+    await fetch("http://localhost/health", { unix: path, signal: AbortSignal.timeout(1000) });
+    return true;
+  } catch (error) {
+    return error instanceof Error && error.name === "TimeoutError";
+  }
+}

@@ -1,0 +1,146 @@
+// The hooks' command lines, run for real in dash and bash under odd paths.
+import { describe, expect, test } from "bun:test";
+import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { guardedHookCommand, hookCommand, isOurHookCommand } from "../../src/integrations/claude-command.ts";
+
+const shells = ["dash", "bash"].filter((shell) => Bun.which(shell));
+if (shells.length < 2) console.warn(`skipped: the hook's command in ${"dash or bash"} (not installed)`);
+
+/** Directory names; each becomes part of the home and of the program's path. */
+const names = [
+  "plain",
+  "with space",
+  "don't",
+  'double " quote',
+  "$HOME and ${PATH} and $$",
+  "$(touch pwned) `touch pwned`",
+  "back\\slash \\n \\",
+  "brace } { }}",
+  "semi; rm -rf & | > < ( )",
+  "glob * ? [a] ~ # !",
+  "line\nbreak",
+  "é 😀 \u00a0",
+  "-dash=%s",
+];
+
+type Place = { root: string; home: string; program: string };
+
+/** A home and a program that says who started it, with what, in which environment. */
+function place(name: string): Place {
+  const root = mkdtempSync("/tmp/aii-cmd-");
+  const home = `${root}/h ${name}`;
+  const program = `${root}/p ${name}/ai-intercom`;
+  mkdirSync(`${home}/inbox/pending`, { recursive: true });
+  mkdirSync(`${root}/p ${name}`);
+  const report = 'echo "$PPID|$*|${BUN_OPTIONS-unset}|${BUN_BE_BUN-unset}|${AI_INTERCOM_HOME-unset}"; cat';
+  writeFileSync(program, `#!/bin/sh\n${report}\n`);
+  chmodSync(program, 0o755);
+  return { root, home, program };
+}
+
+async function run(shell: string, command: string, cwd: string, env: Record<string, string> = {}) {
+  const child = Bun.spawn([shell, "-c", command], {
+    cwd,
+    env: {
+      PATH: process.env.PATH ?? "",
+      HOME: "/nonexistent",
+      BUN_OPTIONS: "--smol",
+      BUN_BE_BUN: "1",
+      ...env,
+    },
+    stdin: new Blob(["<stdin>"]),
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  return { code: await child.exited, out, err };
+}
+
+const silence = { code: 0, out: "", err: "" };
+
+describe.each(shells)("in %s", (shell) => {
+  test.each(names)("below %j: silent without mail, the program with mail", async (name) => {
+    const { root, home, program } = place(name);
+    const options = { program: [program] as const, home, env: { HOME: root } };
+    const guarded = guardedHookCommand(options);
+    expect(await run(shell, guarded, root)).toEqual(silence);
+    writeFileSync(`${home}/inbox/pending/${process.pid}`, "");
+    const told = {
+      code: 0,
+      out: `${process.pid}|check-inbox --format hook|unset|unset|${home}\n<stdin>`,
+      err: "",
+    };
+    expect(await run(shell, guarded, root)).toEqual(told);
+    expect(await run(shell, hookCommand(options), root)).toEqual(told);
+    expect(await Bun.file(`${root}/pwned`).exists()).toBe(false);
+  });
+
+  test.each(names)("AI_INTERCOM_HOME below %j comes before the home of the installation", async (name) => {
+    const { root, home, program } = place(name);
+    const guarded = guardedHookCommand({
+      program: [program],
+      home: "/installed/for/this",
+      env: { HOME: root },
+    });
+    const env = { AI_INTERCOM_HOME: home };
+    expect(await run(shell, guarded, root, env)).toEqual(silence);
+    writeFileSync(`${home}/inbox/pending/${process.pid}`, "");
+    const { out } = await run(shell, guarded, root, env);
+    expect(out).toBe(`${process.pid}|check-inbox --format hook|unset|unset|${home}\n<stdin>`);
+  });
+
+  test("an empty AI_INTERCOM_HOME counts as none; an inherited CLAUDE_PID as nothing", async () => {
+    const { root, home, program } = place("plain");
+    const guarded = guardedHookCommand({ program: [program], home, env: { HOME: root } });
+    writeFileSync(`${home}/inbox/pending/1`, "");
+    expect(await run(shell, guarded, root, { CLAUDE_PID: "1" })).toEqual(silence);
+    writeFileSync(`${home}/inbox/pending/${process.pid}`, "");
+    expect((await run(shell, guarded, root, { AI_INTERCOM_HOME: "" })).out).toContain("check-inbox");
+  });
+
+  test("a program that is gone is silence", async () => {
+    const { root, home } = place("plain");
+    const options = { program: [`${root}/gone`] as const, home, env: { HOME: root } };
+    writeFileSync(`${home}/inbox/pending/${process.pid}`, "");
+    expect(await run(shell, guardedHookCommand(options), root)).toEqual(silence);
+    expect(await run(shell, hookCommand(options), root)).toEqual(silence);
+  });
+
+  test("a program of several words", async () => {
+    const { root, home, program } = place("don't $x");
+    const options = { program: ["/bin/sh", program] as const, home, env: { HOME: root } };
+    const { out } = await run(shell, hookCommand(options), root);
+    expect(out).toStartWith(`${process.pid}|check-inbox --format hook|`);
+  });
+});
+
+test("the usual home is left to the program to find", () => {
+  const options = {
+    program: ["/home/me/.local/bin/ai-intercom"] as const,
+    home: "/home/me/.config/ai-intercom",
+    env: { HOME: "/home/me" },
+  };
+  expect(guardedHookCommand(options)).toBe(
+    '[ -e "${AI_INTERCOM_HOME:-/home/me/.config/ai-intercom}/inbox/pending/$PPID" ] || exit 0; ' +
+      '[ -x "/home/me/.local/bin/ai-intercom" ] || exit 0; unset BUN_OPTIONS BUN_BE_BUN; ' +
+      'exec "/home/me/.local/bin/ai-intercom" check-inbox --format hook',
+  );
+});
+
+test("which commands are ours", () => {
+  for (const name of names) {
+    const options = { program: [`/p/${name}/tool`] as const, home: `/h/${name}`, env: {} };
+    expect(isOurHookCommand(guardedHookCommand(options))).toBe(true);
+    expect(isOurHookCommand(hookCommand(options))).toBe(true);
+  }
+  expect(isOurHookCommand("ai-intercom check-inbox --format hook")).toBe(true);
+  expect(isOurHookCommand("/opt/ai-intercom/bin/x check-inbox --format hook\n")).toBe(true);
+  for (const foreign of [
+    "",
+    "othertool check-inbox --format hook",
+    "ai-intercom check-inbox --format json",
+    "echo 'ai-intercom check-inbox --format hook' >> log",
+    "ai-intercom status",
+  ])
+    expect(isOurHookCommand(foreign)).toBe(false);
+});
