@@ -5,7 +5,7 @@ import { parseAddress } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
 import type { HubInput } from "../protocol/hub-api.ts";
 import { newMessageId, newThreadId, ThreadId } from "../protocol/ids.ts";
-import { ChatAnswer, History, InboxRecord } from "../protocol/message.ts";
+import { ChatAnswer, History, InboxRecord, PersonInbox } from "../protocol/message.ts";
 import { actAsPerson, askDaemon, askFacts } from "./access.ts";
 import { command, json } from "./command.ts";
 import { ago, dim, plain, print, printJson } from "./output.ts";
@@ -75,15 +75,13 @@ export const inbox = command({
   run: async (args) => {
     const limit = limitOf(args.limit);
     if (args.session !== undefined) return sessionInbox(args.session, args.json);
-    const { messages } = PersonInbox.parse(
+    const { messages, waiting } = PersonInbox.parse(
       await actAsPerson(`/api/inbox?limit=${limit}${args.unread ? "&unread=true" : ""}`),
     );
-    if (args.json) return printJson({ messages });
-    if (messages.length === 0) return print("no messages");
+    if (args.json) return printJson({ messages, waiting });
+    if (messages.length === 0) return print(args.unread ? "nothing new" : "no messages");
     for (const one of messages) {
-      print(
-        `${one.read ? " " : "*"} ${one.from_agent}  ${dim(`${one.thread_id}  ${ago(one.timestamp)}`)}\n${indent(one.message)}`,
-      );
+      print(`${one.from_agent}  ${dim(`${one.thread_id}  ${ago(one.timestamp)}`)}\n${indent(one.message)}`);
     }
     print(dim(`\nanswer with: ai-intercom reply ${messages.at(-1)?.thread_id} "…"`));
   },
@@ -109,19 +107,6 @@ export const history = command({
       );
     }
   },
-});
-
-const PersonInbox = z.object({
-  messages: z.array(
-    z.object({
-      id: z.string(),
-      thread_id: z.string(),
-      from_agent: z.string(),
-      timestamp: z.string(),
-      message: z.string(),
-      read: z.boolean(),
-    }),
-  ),
 });
 
 async function sessionInbox(session: string, asJson: boolean): Promise<void> {

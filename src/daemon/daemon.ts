@@ -21,7 +21,8 @@ import { Outbox } from "./outbox.ts";
 import { Projects } from "./projects.ts";
 import { Sender } from "./sender.ts";
 import { SessionEvents } from "./session-events.ts";
-import { Sessions, statusOf } from "./sessions.ts";
+import { sessionReport } from "./session-view.ts";
+import { Sessions } from "./sessions.ts";
 import { DaemonState } from "./state.ts";
 import { ToolCalls } from "./tool-calls.ts";
 
@@ -211,21 +212,10 @@ export class Daemon {
   }
 
   #report(): SessionReport[] {
-    return this.#sessions.all().map((session) => {
-      const { session_id, project, agent, pid, start, summary, registered_at, mission_id } = session.stored;
-      return {
-        session_id,
-        project_id: project,
-        agent,
-        pid,
-        start,
-        status: statusOf(session),
-        summary,
-        registered_at,
-        inbox_pending: session.inbox.unread,
-        mission_id,
-      };
-    });
+    return this.#sessions
+      .all()
+      .filter((session) => !session.provisional)
+      .map(sessionReport);
   }
 
   #health(): DaemonHealth {

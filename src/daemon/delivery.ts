@@ -15,7 +15,8 @@ import { fileSize } from "../system/files.ts";
 import { log } from "../system/log.ts";
 import { identify, isAlive, type ProcessIdentity } from "../system/process.ts";
 import type { Outbox } from "./outbox.ts";
-import { activityOf, type Session, type Sessions, transcriptReaderOf } from "./sessions.ts";
+import { activityOf, transcriptReaderOf } from "./session-view.ts";
+import type { Session, Sessions } from "./sessions.ts";
 
 /** ms between looks at the transcripts while a claim is open */
 const settleEveryMs = 150;
@@ -196,7 +197,8 @@ export class Deliveries {
         this.#settlements.get(claim.nonce) ?? new Settlement(claim, transcriptReaderOf(session));
       this.#settlements.set(claim.nonce, settlement);
       const verdict = settlement.poll({
-        ...activity,
+        status: activity.status,
+        idleSince: activity.status === "idle" ? activity.since : undefined,
         agentDead,
         laterEventAt: this.#laterEventFor(session, claim),
         askerEndedAt: this.#askerEndedAt(claim),

@@ -7,10 +7,13 @@ import { formatAddress } from "../protocol/address.ts";
 import type { Config } from "../system/config.ts";
 import { askerOf, type Deliveries } from "./delivery.ts";
 import { introduction } from "./introduction.ts";
+import { activityOf } from "./session-view.ts";
 import type { Session, Sessions } from "./sessions.ts";
 
 /** ms a hook may be held while an earlier delivery of the same thread is being proved */
 const settleBeforeClaimMs = 300;
+/** ms an agent must have been working for its prompt to be one typed in between; its own prompt sets it -25…+27 ms */
+const midTurnMs = 1_000;
 /** deliveries in a row at the end of a turn; Claude Code stops a Stop hook's eighth continuation */
 const stopDeliveries = 7;
 
@@ -51,6 +54,7 @@ export class Hooks {
 
   async #mail(session: Session, event: HookEvent, caller: HookCaller): Promise<string> {
     if (event.event === "Stop" && !this.#mayStop(session, event)) return "";
+    if (event.event === "UserPromptSubmit" && isMidTurn(session)) return "";
     await this.#deliveries.awaitClaimable(session, settleBeforeClaimMs);
     // the hook gave up already: what it would not print must not be claimed
     if (caller.signal.aborted) return "";
@@ -94,6 +98,15 @@ export class Hooks {
     const { project, session_id } = session.stored;
     return formatAddress({ kind: "session", machine: this.#config.machine.id, project, session: session_id });
   }
+}
+
+/**
+ * A prompt typed while the agent works is held, with its hook's text, until the next tool batch or the end of the
+ * turn; answers and hooks in between know nothing of it. Those hooks carry the mail sooner and provably.
+ */
+function isMidTurn(session: Session): boolean {
+  const { status, since } = activityOf(session);
+  return status === "working" && since !== undefined && Date.now() - since > midTurnMs;
 }
 
 type Found = { event: HookEvent; integration: Integration };

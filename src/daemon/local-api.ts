@@ -18,7 +18,8 @@ import { askerOf, type Deliveries, readMessages } from "./delivery.ts";
 import type { Hooks } from "./hook.ts";
 import type { Link } from "./link.ts";
 import type { SessionEvents } from "./session-events.ts";
-import { localSession, type Session, type Sessions } from "./sessions.ts";
+import { localSession } from "./session-view.ts";
+import type { Session, Sessions } from "./sessions.ts";
 import type { ToolCalls } from "./tool-calls.ts";
 
 export type LocalApiParts = {

@@ -2,23 +2,28 @@
 // notices when their process ends, and finds an ended one again when its conversation is resumed.
 
 import { Inbox } from "../inbox/inbox.ts";
-import type { TranscriptReader } from "../inbox/transcript.ts";
-import type { Activity } from "../integrations/integration.ts";
 import { integrationOf } from "../integrations/integration.ts";
 import { SessionId } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
 import { newSessionId } from "../protocol/ids.ts";
-import type { LocalSession, RegisterSession } from "../protocol/local-api.ts";
-import type { SessionStatus } from "../protocol/session.ts";
+import type { RegisterSession } from "../protocol/local-api.ts";
 import { ancestry, identify, isAlive, type ProcessIdentity } from "../system/process.ts";
 import type { Projects } from "./projects.ts";
 import type { DaemonState, StoredSession } from "./state.ts";
 
-/** An open session: what is stored, and its inbox. */
-export type Session = { stored: StoredSession; inbox: Inbox; process: ProcessIdentity };
+/** An open session: what is stored, its inbox, and its process. */
+export type Session = {
+  stored: StoredSession;
+  inbox: Inbox;
+  process: ProcessIdentity;
+  /** it may still turn out to be a resumed conversation with an address of its own; nobody is told of it yet */
+  provisional: boolean;
+};
 
 export type Binding = Partial<Pick<StoredSession, "native_session_id" | "transcript_path" | "cwd" | "agent">>;
 
+/** ms that a new session waits for the hook that tells which conversation it is; the hook follows within 0.4 s */
+const provisionalMs = 1_500;
 /** ended sessions without a possible resumption are forgotten after so long, ms (30 days) */
 const forgetEndedMs = 30 * 24 * 3600 * 1000;
 
@@ -121,8 +126,16 @@ export class Sessions {
       ([, value]) => value !== undefined,
     );
     const next = { ...session.stored, ...Object.fromEntries(given) };
+    if (native_session_id !== undefined) this.settleIdentity(session);
     if (JSON.stringify(next) === JSON.stringify(session.stored)) return session;
     return this.update(session, next);
+  }
+
+  /** The session is what it is: it may be told to others. */
+  settleIdentity(session: Session): void {
+    if (!session.provisional) return;
+    session.provisional = false;
+    this.onChange();
   }
 
   /**
@@ -132,7 +145,9 @@ export class Sessions {
   resume(session: Session, nativeSessionId: string): Session {
     const before = this.#resumable(nativeSessionId);
     if (!before || before.session_id === session.stored.session_id) return session;
+    const wasNeverTold = session.provisional;
     this.end(session);
+    if (wasNeverTold) this.#state.removeSession(session.stored.session_id);
     return this.#reopen(before, session.process, { agent: session.stored.agent, cwd: session.stored.cwd });
   }
 
@@ -173,7 +188,7 @@ export class Sessions {
       );
     const project = body.project ?? this.#projects.nameOf(body.cwd ?? "/");
     this.#projects.ensure(project);
-    return this.#openSession({
+    const session = this.#openSession({
       session_id: wished ?? this.#freshId(),
       project,
       agent: body.agent ?? "unknown",
@@ -186,6 +201,12 @@ export class Sessions {
       mission_id: body.mission_id,
       replied: {},
     });
+    const hookWillTell =
+      body.native_session_id === undefined &&
+      integrationOf(session.stored.agent).supportsHook("SessionStart");
+    session.provisional = hookWillTell;
+    if (hookWillTell) setTimeout(() => this.settleIdentity(session), provisionalMs).unref();
+    return session;
   }
 
   #reopen(before: StoredSession, process: ProcessIdentity, body: Binding & { project?: string }): Session {
@@ -196,8 +217,9 @@ export class Sessions {
   }
 
   #openSession(stored: StoredSession): Session {
-    const session = {
+    const session: Session = {
       stored,
+      provisional: false,
       process: { pid: stored.pid, start: stored.start },
       inbox: Inbox.open({
         directory: this.#inboxDirectory,
@@ -232,37 +254,4 @@ export class Sessions {
       if (!this.#state.sessions.some((one) => one.session_id === id)) return id;
     }
   }
-}
-
-/** The public view of a session (contract.md). */
-export function localSession(session: Session): LocalSession {
-  const { session_id, project, pid, agent, registered_at, summary } = session.stored;
-  const { path, unread } = session.inbox;
-  return {
-    session_id,
-    project,
-    pid,
-    agent,
-    inbox_path: path,
-    registered_at,
-    status: statusOf(session),
-    summary,
-    recent_activity: [],
-    inbox_pending: unread,
-  };
-}
-
-/** What the agent tells about itself; `active` where it does not. */
-export function statusOf(session: Session): SessionStatus {
-  const { status } = activityOf(session);
-  return status === "unknown" ? "active" : status;
-}
-
-export function activityOf({ stored, process }: Session): Activity {
-  const hints = { transcriptPath: stored.transcript_path };
-  return integrationOf(stored.agent).activity(process, hints);
-}
-
-export function transcriptReaderOf({ stored }: Session): TranscriptReader {
-  return (line) => integrationOf(stored.agent).readTranscriptLine(line);
 }

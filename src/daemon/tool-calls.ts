@@ -68,6 +68,7 @@ export class ToolCalls {
       throw new IntercomError("unknown_session", `no session is registered for pid ${pid}`, {
         hint: "register it first: POST /api/session/register",
       });
+    this.#parts.sessions.settleIdentity(session);
     const { confirm, ...result } = await this.#run(name, given, {
       session,
       messageId: message_id ?? newMessageId(),

@@ -1,16 +1,17 @@
 // The hub: where every message is made durable, finds its recipient and is followed to its end. This file puts
 // the parts together, opens the doors and runs the clock. Start reading here.
-import { chmodSync, lstatSync } from "node:fs";
+import { chmodSync } from "node:fs";
 import { resolve } from "node:path";
 import { IntercomError } from "../protocol/errors.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import type { Config } from "../system/config.ts";
-import { privateDirectory, unlinkIfPresent } from "../system/files.ts";
+import { privateDirectory } from "../system/files.ts";
 import { fingerprint } from "../system/keys.ts";
 import { type Lock, takeLock } from "../system/lock.ts";
 import { log } from "../system/log.ts";
 import type { HomePaths } from "../system/paths.ts";
+import { freeSocketPath } from "../system/socket.ts";
 import { background } from "../system/wait.ts";
 import { Enrolment } from "./enrolment.ts";
 import { Events } from "./events.ts";
@@ -140,7 +141,7 @@ export class Hub {
     await this.#forgetLinks();
     this.#doors.push(this.#openTcp());
     try {
-      this.#doors.push(this.#openSocket());
+      this.#doors.push(await this.#openSocket());
     } catch (error) {
       await this.#doors[0]?.stop(true);
       throw error;
@@ -175,10 +176,9 @@ export class Hub {
     }
   }
 
-  /** The directory is 0700 and the lock is ours: a socket found here is a dead hub's. */
-  #openSocket(): Bun.Server<LinkSocketData> {
+  async #openSocket(): Promise<Bun.Server<LinkSocketData>> {
     const path = this.#paths.hubSocket;
-    removeStaleSocket(path);
+    await freeSocketPath(path, "hub");
     const door = Bun.serve<LinkSocketData>({
       unix: path,
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
@@ -194,14 +194,4 @@ function storeLocation(config: Config, paths: HomePaths): string {
   const { store } = config.hub;
   if (store === undefined) return paths.hubDatabase;
   return store.includes("://") ? store : resolve(paths.home, store);
-}
-
-function removeStaleSocket(path: string): void {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (!stat) return;
-  if (!stat.isSocket() || stat.uid !== process.getuid?.())
-    throw new IntercomError("unsafe_file", `${path} is not a socket of ours`, {
-      hint: `remove it: rm ${path}`,
-    });
-  unlinkIfPresent(path);
 }

@@ -101,10 +101,9 @@ export class Links {
   }
 
   closeAll(): void {
-    for (const { link } of [...this.#links.values()]) {
-      link.close(closeCodes.goingAway, "the hub stops");
-      this.#links.delete(link.machine);
-    }
+    const open = [...this.#links.values()];
+    this.#links.clear();
+    for (const { link } of open) link.close(closeCodes.goingAway, "the hub stops");
   }
 
   /** The machine may have been revoked, or linked again elsewhere, between its upgrade and now. */

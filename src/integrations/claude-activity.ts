@@ -9,6 +9,8 @@ import { isRecord, type JsonObject } from "./json-object.ts";
 const statuses = new Map([
   ["busy", "working"],
   ["idle", "idle"],
+  // the turn is over and a shell command still runs in the background
+  ["shell", "idle"],
   ["waiting", "waiting"],
 ] as const);
 
@@ -18,7 +20,7 @@ export function claudeActivity(agent: AgentProcess, hints: ActivityHints = {}): 
   const { status, sessionId, statusUpdatedAt } = entry;
   return {
     status: statusOf(status),
-    ...(status === "idle" && typeof statusUpdatedAt === "number" ? { idleSince: statusUpdatedAt } : {}),
+    ...(typeof statusUpdatedAt === "number" ? { since: statusUpdatedAt } : {}),
     ...(typeof sessionId === "string" ? { nativeSessionId: sessionId } : {}),
   };
 }

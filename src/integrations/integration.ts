@@ -56,8 +56,8 @@ export type ActivityHints = {
 
 export type Activity = {
   status: "working" | "idle" | "waiting" | "unknown";
-  /** ms since the epoch; present when idle */
-  idleSince?: number;
+  /** ms since the epoch: since when it has this status */
+  since?: number;
   /** the session as the agent itself names it now */
   nativeSessionId?: string;
 };

@@ -107,3 +107,7 @@ export const HistoryMessage = Message.extend({ status: MessageState });
 export type HistoryMessage = z.infer<typeof HistoryMessage>;
 export const History = z.object({ thread_id: z.string(), messages: z.array(HistoryMessage) });
 export type History = z.infer<typeof History>;
+
+/** What agents wrote to the person; `waiting`: unread ones beyond this answer. */
+export const PersonInbox = z.object({ messages: z.array(HistoryMessage), waiting: z.number() });
+export type PersonInbox = z.infer<typeof PersonInbox>;

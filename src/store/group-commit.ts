@@ -17,6 +17,7 @@ export class GroupCommit {
   readonly #db: Database;
   #jobs: Job[] = [];
   #scheduled: NodeJS.Immediate | undefined;
+  #closed = false;
 
   constructor(db: Database) {
     this.#db = db;
@@ -24,6 +25,7 @@ export class GroupCommit {
 
   /** Runs `work` in the next transaction; resolves with its value once that is on disk. `work` is synchronous. */
   write<T>(work: (db: Database) => T): Promise<T> {
+    if (this.#closed) return Promise.reject(new IntercomError("internal", "the hub's store is closed"));
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     let keep = () => {};
     this.#jobs.push({
@@ -37,6 +39,12 @@ export class GroupCommit {
     if (this.#jobs.length >= maxBatch) this.flush();
     else this.#scheduled ??= setImmediate(() => this.flush());
     return promise;
+  }
+
+  /** Commits what waits, and takes nothing more. */
+  close(): void {
+    this.#closed = true;
+    this.flush();
   }
 
   /** Commits what waits, now. */

@@ -77,7 +77,7 @@ function sqliteStore(db: Database): Store {
       db.run("PRAGMA wal_checkpoint(TRUNCATE)");
     },
     close: async () => {
-      commit.flush();
+      commit.close();
       db.close();
     },
   };

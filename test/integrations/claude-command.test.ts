@@ -12,7 +12,7 @@ const names = [
   "with space",
   "don't",
   'double " quote',
-  "$HOME and ${PATH} and $$",
+  `$HOME and \${PATH} and $$`,
   "$(touch pwned) `touch pwned`",
   "back\\slash \\n \\",
   "brace } { }}",
@@ -32,7 +32,8 @@ function place(name: string): Place {
   const program = `${root}/p ${name}/ai-intercom`;
   mkdirSync(`${home}/inbox/pending`, { recursive: true });
   mkdirSync(`${root}/p ${name}`);
-  const report = 'echo "$PPID|$*|${BUN_OPTIONS-unset}|${BUN_BE_BUN-unset}|${AI_INTERCOM_HOME-unset}"; cat';
+  const told = ["BUN_OPTIONS", "BUN_BE_BUN", "AI_INTERCOM_HOME"].map((variable) => `\${${variable}-unset}`);
+  const report = `printf '%s\\n' "$PPID|$*|${told.join("|")}"; cat`;
   writeFileSync(program, `#!/bin/sh\n${report}\n`);
   chmodSync(program, 0o755);
   return { root, home, program };
@@ -121,7 +122,7 @@ test("the usual home is left to the program to find", () => {
     env: { HOME: "/home/me" },
   };
   expect(guardedHookCommand(options)).toBe(
-    '[ -e "${AI_INTERCOM_HOME:-/home/me/.config/ai-intercom}/inbox/pending/$PPID" ] || exit 0; ' +
+    `[ -e "\${AI_INTERCOM_HOME:-/home/me/.config/ai-intercom}/inbox/pending/$PPID" ] || exit 0; ` +
       '[ -x "/home/me/.local/bin/ai-intercom" ] || exit 0; unset BUN_OPTIONS BUN_BE_BUN; ' +
       'exec "/home/me/.local/bin/ai-intercom" check-inbox --format hook',
   );

@@ -53,7 +53,12 @@ export class ScriptedAgent {
   }): Promise<ScriptedAgent> {
     const agent = new ScriptedAgent(options);
     await agent.#ask({ do: "startServer" });
+    await agent.hook("SessionStart", { source: "startup" });
     return agent;
+  }
+
+  get #daemon(): string {
+    return `${this.#env.AI_INTERCOM_HOME}/run/daemon.sock`;
   }
 
   get pid(): number {
@@ -63,6 +68,15 @@ export class ScriptedAgent {
   /** Waits until the daemon knows this agent; returns its session id. */
   async registered(): Promise<string> {
     return waitFor(`a session for pid ${this.pid}`, async () => (await this.session())?.session_id);
+  }
+
+  /** Waits until the hub lists this agent, so that others can write to it. */
+  async listed(): Promise<void> {
+    const id = await this.registered();
+    await waitFor(`the hub to list session ${id}`, async () => {
+      const response = await fetch("http://daemon/api/agents", { unix: this.#daemon });
+      return response.ok && (await response.text()).includes(`"${id}"`);
+    });
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: the tests assert the shape

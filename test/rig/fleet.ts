@@ -113,11 +113,11 @@ export class Machine {
   }
 
   /** A scripted agent: a process of its own with its MCP server and the installed hook commands. */
-  async agent(project: string, options: { register?: boolean } = {}): Promise<ScriptedAgent> {
+  async agent(project: string, options: { listed?: boolean } = {}): Promise<ScriptedAgent> {
     await mkdir(this.directory(project), { recursive: true });
     const agent = await ScriptedAgent.start({ cwd: this.directory(project), env: this.env });
     this.#agents.push(agent);
-    if (options.register !== false) await agent.registered();
+    if (options.listed !== false) await agent.listed();
     return agent;
   }
 

@@ -1,0 +1,56 @@
+// How a session looks from outside: to scripts, to the hub, and to the proof of its deliveries.
+import type { TranscriptReader } from "../inbox/transcript.ts";
+import { type Activity, integrationOf } from "../integrations/integration.ts";
+import type { LocalSession } from "../protocol/local-api.ts";
+import type { SessionReport, SessionStatus } from "../protocol/session.ts";
+import type { Session } from "./sessions.ts";
+
+/** The public view of a session (contract.md). */
+export function localSession(session: Session): LocalSession {
+  const { session_id, project, pid, agent, registered_at, summary } = session.stored;
+  const { path, unread } = session.inbox;
+  return {
+    session_id,
+    project,
+    pid,
+    agent,
+    inbox_path: path,
+    registered_at,
+    status: statusOf(session),
+    summary,
+    recent_activity: [],
+    inbox_pending: unread,
+  };
+}
+
+/** What the hub is told about a session. */
+export function sessionReport(session: Session): SessionReport {
+  const { session_id, project, agent, pid, start, summary, registered_at, mission_id } = session.stored;
+  return {
+    session_id,
+    project_id: project,
+    agent,
+    pid,
+    start,
+    status: statusOf(session),
+    summary,
+    registered_at,
+    inbox_pending: session.inbox.unread,
+    mission_id,
+  };
+}
+
+/** What the agent tells about itself; `active` where it does not. */
+function statusOf(session: Session): SessionStatus {
+  const { status } = activityOf(session);
+  return status === "unknown" ? "active" : status;
+}
+
+export function activityOf({ stored, process }: Session): Activity {
+  const hints = { transcriptPath: stored.transcript_path };
+  return integrationOf(stored.agent).activity(process, hints);
+}
+
+export function transcriptReaderOf({ stored }: Session): TranscriptReader {
+  return (line) => integrationOf(stored.agent).readTranscriptLine(line);
+}

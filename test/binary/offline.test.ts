@@ -1,0 +1,107 @@
+// What happens while something is away: the other machine, the hub, the own daemon; and what was accepted before
+// arrives afterwards, once and in order.
+import { expect, test } from "bun:test";
+import { Fleet } from "../rig/fleet";
+import { waitFor } from "../rig/wait";
+
+test("a machine that is offline: queued with the reason, delivered in order when it is back", async () => {
+  await using fleet = await Fleet.start(["limn"]);
+  const limn = fleet.machine("limn");
+  const atlas = fleet.add("atlas");
+  await atlas.json("join", (await limn.json("invite")).code);
+  const daemon = await atlas.serve("daemon");
+  await atlas.linked();
+  const website = await atlas.agent("website");
+  const mnemos = await limn.agent("mnemos");
+  await daemon.kill("SIGKILL");
+  await waitFor(
+    "limn to notice that atlas is away",
+    async () =>
+      (await limn.json("machines")).machines.find((one: { id: string }) => one.id === "atlas")?.status ===
+      "offline",
+  );
+  const first = await mnemos.call("intercom_chat", { to: "atlas/website", message: "one" });
+  expect(first).toMatchObject({ status: "queued", reason: expect.stringContaining("atlas") });
+  for (const message of ["two", "three"])
+    await mnemos.call("intercom_reply", { thread_id: first.thread_id, message });
+  await atlas.serve("daemon");
+  await waitFor("three messages", async () => (await website.session())?.inbox_pending === 3);
+  const { messages } = await website.call("intercom_check_inbox");
+  expect(messages.map((one: { message: string }) => one.message)).toEqual(["one", "two", "three"]);
+  const { states } = await mnemos.call("intercom_status", { message_id: first.message_id });
+  expect(states.map((one: { state: string }) => one.state)).toEqual([
+    "accepted",
+    "queued",
+    "delivered",
+    "offered",
+  ]);
+}, 60_000);
+
+test("the hub is away: the sender's machine keeps the message and sends it later, in order, once", async () => {
+  await using fleet = await Fleet.start(["limn"]);
+  const hubHome = fleet.machine("limn");
+  const port = new URL(fleet.hubUrl).port;
+  const atlas = await fleet.join("atlas");
+  const borea = await fleet.join("borea");
+  const sender = await atlas.agent("website");
+  const receiver = await borea.agent("mnemos");
+  const opened = await sender.call("intercom_chat", { to: "borea/mnemos", message: "zero" });
+  expect(opened.status).toBe("delivered");
+  await hubHome.close();
+  await waitFor("atlas to notice", async () => (await atlas.json("status")).link === "connecting");
+  const kept = [];
+  for (const message of ["one", "two", "three"])
+    kept.push(await sender.call("intercom_reply", { thread_id: opened.thread_id, message }));
+  expect(kept.map((one) => one.status)).toEqual(["queued", "queued", "queued"]);
+  expect((await sender.call("intercom_status", { message_id: kept[0]?.message_id })).status).toBe("queued");
+  await hubHome.serve("standalone", "--listen", `127.0.0.1:${port}`);
+  await waitFor("all four", async () => (await receiver.session()).inbox_pending === 4);
+  const { messages } = await receiver.call("intercom_check_inbox");
+  expect(messages.map((one: { message: string }) => one.message)).toEqual(["zero", "one", "two", "three"]);
+  expect(
+    (await sender.call("intercom_status", { message_id: kept[2]?.message_id })).states.map(
+      (one: { state: string }) => one.state,
+    ),
+  ).toContain("delivered");
+}, 60_000);
+
+test("what the hub refuses after it was queued comes back to the sender as a notice", async () => {
+  await using fleet = await Fleet.start(["limn"]);
+  const atlas = await fleet.join("atlas");
+  const sender = await atlas.agent("website");
+  const port = new URL(fleet.hubUrl).port;
+  await fleet.machine("limn").close();
+  await waitFor("atlas to notice", async () => (await atlas.json("status")).link === "connecting");
+  expect((await sender.call("intercom_chat", { to: "nowhere/nothing", message: "x" })).status).toBe("queued");
+  await fleet.machine("limn").serve("standalone", "--listen", `127.0.0.1:${port}`);
+  await waitFor("the notice", async () => (await sender.session()).inbox_pending === 1);
+  const context = await sender.context();
+  expect(context).toContain("notice of the hub");
+  expect(context).toContain("nowhere");
+}, 60_000);
+
+test("a daemon killed and started again: the session, its address and its unread mail are the same", async () => {
+  await using fleet = await Fleet.start(["limn"]);
+  const atlas = fleet.add("atlas");
+  await atlas.json("join", (await fleet.machine("limn").json("invite")).code);
+  const daemon = await atlas.serve("daemon");
+  await atlas.linked();
+  const website = await atlas.agent("website");
+  const mnemos = await fleet.machine("limn").agent("mnemos");
+  const before = await website.registered();
+  await mnemos.call("intercom_chat", { to: "atlas/website", message: "kept" });
+  await daemon.kill("SIGKILL");
+  // the hook of an agent whose daemon is away says nothing and does not fail
+  expect(await website.hook("PostToolBatch")).toBe("");
+  await atlas.serve("daemon");
+  expect(await website.registered()).toBe(before);
+  await atlas.linked();
+  expect(await website.context()).toContain("| kept");
+  // a tool call made while the daemon restarts waits for it and is sent once
+  expect((await website.call("intercom_chat", { to: "limn/mnemos", message: "after" })).status).toBe(
+    "delivered",
+  );
+  expect(
+    (await mnemos.call("intercom_check_inbox")).messages.map((one: { message: string }) => one.message),
+  ).toEqual(["after"]);
+}, 60_000);
