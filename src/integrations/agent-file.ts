@@ -1,6 +1,6 @@
 // A configuration file that belongs to the person or their agent, not to us: read without losing a byte, replaced
 // whole, with its mode and any symlink kept. Knows nothing of what is inside.
-import { mkdirSync, readFileSync, readlinkSync, rmdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readlinkSync, rmdirSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { IntercomError } from "../protocol/errors.ts";
 import { isErrno, replaceFile, syncDirectory, unlinkIfPresent } from "../system/files.ts";
@@ -17,32 +17,25 @@ export type AgentFile = {
 
 /** Reads the file; refuses what we could not write back byte for byte, and what belongs to another user. */
 export function readAgentFile(path: string): AgentFile {
-  const target = followLinks(path);
-  const stat = statSync(target, { throwIfNoEntry: false });
-  if (!stat) return { path, target, text: undefined, mode: 0o600 };
-  if (!stat.isFile())
-    throw new IntercomError("unsafe_file", `${target} is not a regular file`, {
-      hint: `move it away: mv '${target}' '${target}.old'`,
-    });
-  if (stat.uid !== process.getuid?.())
-    throw new IntercomError("unsafe_file", `${target} belongs to another user (uid ${stat.uid})`, {
-      hint: "run this as its owner, or chown it to yourself",
-    });
-  return { path, target, text: decode(target, readFileSync(target)), mode: stat.mode & 0o7777 };
+  return explained(path, "read", () => readChecked(path));
 }
 
 /** Replaces the file whole. Throws `conflict` when it is no longer what was read. Creates its directories. */
 export function writeAgentFile(file: AgentFile, text: string): void {
   refuseChanged(file);
-  mkdirSync(dirname(file.target), { recursive: true, mode: 0o700 });
-  replaceFile(file.target, text, file.mode);
+  explained(file.path, "write", () => {
+    mkdirSync(dirname(file.target), { recursive: true, mode: 0o700 });
+    replaceFile(file.target, text, file.mode);
+  });
 }
 
 /** Deletes the file; a symlink to it stays, for it was not ours. */
 export function deleteAgentFile(file: AgentFile): void {
   refuseChanged(file);
-  unlinkIfPresent(file.target);
-  syncDirectory(dirname(file.target));
+  explained(file.path, "write", () => {
+    unlinkIfPresent(file.target);
+    syncDirectory(dirname(file.target));
+  });
 }
 
 /** Removes directories that are empty, the deepest first; one in use stays. */
@@ -59,9 +52,37 @@ export function removeEmptyDirectories(paths: readonly string[]): void {
 
 /** The directories that `writeAgentFile` would create for a file in `path`, outermost first. */
 export function missingDirectories(path: string): string[] {
-  if (statSync(path, { throwIfNoEntry: false })) return [];
+  if (existsSync(path)) return [];
   const parent = dirname(path);
   return parent === path ? [] : [...missingDirectories(parent), path];
+}
+
+function readChecked(path: string): AgentFile {
+  const target = followLinks(path);
+  const stat = statSync(target, { throwIfNoEntry: false });
+  if (!stat) return { path, target, text: undefined, mode: 0o600 };
+  if (!stat.isFile())
+    throw new IntercomError("unsafe_file", `${target} is not a regular file`, {
+      hint: `move it away: mv '${target}' '${target}.old'`,
+    });
+  if (stat.uid !== process.getuid?.())
+    throw new IntercomError("unsafe_file", `${target} belongs to another user (uid ${stat.uid})`, {
+      hint: "run this as its owner, or chown it to yourself",
+    });
+  return { path, target, text: decode(target, readFileSync(target)), mode: stat.mode & 0o7777 };
+}
+
+/** What the system refuses is for the person to mend: no access, a read-only or full disk, a file for a directory. */
+export function explained<T>(path: string, what: "read" | "write", act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (error instanceof IntercomError || !(error instanceof Error) || !("code" in error)) throw error;
+    throw new IntercomError("unsafe_file", `cannot ${what} ${path}: ${error.message}`, {
+      hint: "see who owns it and its directory, and whether the disk is writable; nothing was changed",
+      cause: error,
+    });
+  }
 }
 
 function refuseChanged(file: AgentFile): void {

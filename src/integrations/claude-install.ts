@@ -1,12 +1,12 @@
 // Installs our hooks and MCP server for Claude Code (user scope), takes them out, and says what stands there now. It
 // edits the files itself: the agent's own command would rewrite them whole.
-import { accessSync, constants, mkdirSync, rmdirSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
 import { delimiter } from "node:path";
 import { IntercomError, toIntercomError } from "../protocol/errors.ts";
 import { isErrno } from "../system/files.ts";
 import { homePaths } from "../system/paths.ts";
 import { delay } from "../system/wait.ts";
-import { removeEmptyDirectories } from "./agent-file.ts";
+import { explained, removeEmptyDirectories } from "./agent-file.ts";
 import { hooksEditor } from "./claude-hooks.ts";
 import { type ClaudePlaces, claudePlaces, obstacles } from "./claude-places.ts";
 import { serverEditor } from "./claude-server.ts";
@@ -38,7 +38,8 @@ export async function uninstallClaude(options: UninstallOptions): Promise<Instal
     return { changes: removeEntries(editors, backups, { dryRun: true }).changes, notes: [] };
   const { changes, directories } = await withConfigLock(places, () => removeEntries(editors, backups));
   removeEmptyDirectories(directories);
-  return { changes, notes: [] };
+  const running = "Claude Code sessions that run now keep hooks and tools until they end.";
+  return { changes, notes: changes.length > 0 ? [running] : [] };
 }
 
 export async function checkClaude(options: InstallOptions): Promise<CheckReport> {
@@ -57,7 +58,7 @@ export function isClaudePresent(env: Record<string, string | undefined> = proces
   const { configDirectory, globalConfig } = claudePlaces(env);
   const candidates = (env.PATH ?? "").split(delimiter).filter(Boolean);
   return (
-    [configDirectory, globalConfig].some((path) => statSync(path, { throwIfNoEntry: false }) !== undefined) ||
+    [configDirectory, globalConfig].some((path) => existsSync(path)) ||
     candidates.some((directory) => isExecutable(`${directory}/claude`))
   );
 }
@@ -98,12 +99,12 @@ async function withConfigLock<T>({ globalConfig }: ClaudePlaces, change: () => T
   const lock = `${globalConfig}.lock`;
   const deadline = performance.now() + lockWaitMs;
   for (;;) {
-    const held = takeLock(lock);
+    const held = explained(globalConfig, "write", () => takeLock(lock));
     if (held !== "busy") {
       try {
         return retryConflicts(change);
       } finally {
-        if (held === "taken") rmdirSync(lock);
+        if (held === "taken") removeEmptyDirectories([lock]);
       }
     }
     if (performance.now() > deadline)
@@ -124,7 +125,7 @@ function takeLock(lock: string): "taken" | "busy" | "unneeded" {
     if (!isErrno(error, "EEXIST")) throw error;
   }
   const stat = statSync(lock, { throwIfNoEntry: false });
-  if (stat && Date.now() - stat.mtimeMs > staleLockMs) rmdirSync(lock);
+  if (stat && Date.now() - stat.mtimeMs > staleLockMs) removeEmptyDirectories([lock]);
   return "busy";
 }
 

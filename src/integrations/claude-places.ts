@@ -3,6 +3,7 @@ import { readdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { resolve } from "node:path";
 import { readTextIfPresent } from "../system/files.ts";
+import { explained } from "./agent-file.ts";
 import { serverName } from "./claude-server.ts";
 import { isRecord, type JsonObject } from "./json-object.ts";
 
@@ -49,7 +50,7 @@ export function obstacles({
     notes.push(`"disableAllHooks" is true in ${settings}: no hook runs until it is removed.`);
   for (const path of [...managedFiles(managedDirectory), `${configDirectory}/remote-settings.json`])
     notes.push(...managedObstacles(path, readObject(path)));
-  return [...notes, ...shadowedBy(globalConfig, readObject(globalConfig))];
+  return [...notes, ...projectObstacles(globalConfig, readObject(globalConfig))];
 }
 
 function managedObstacles(path: string, managed: JsonObject | undefined): string[] {
@@ -68,18 +69,21 @@ function managedObstacles(path: string, managed: JsonObject | undefined): string
   return notes;
 }
 
-/** An entry of the same name in one project's own settings comes before the user's. */
-function shadowedBy(path: string, config: JsonObject | undefined): string[] {
-  if (!isRecord(config?.projects)) return [];
-  return Object.entries(config.projects)
-    .filter(
-      ([, project]) =>
-        isRecord(project) && isRecord(project.mcpServers) && Object.hasOwn(project.mcpServers, serverName),
-    )
-    .map(
-      ([directory]) =>
+/** In single projects: an entry of the same name comes before the user's, and a server can be switched off. */
+function projectObstacles(path: string, config: JsonObject | undefined): string[] {
+  const notes: string[] = [];
+  for (const [directory, project] of Object.entries(isRecord(config?.projects) ? config.projects : {})) {
+    if (!isRecord(project)) continue;
+    if (isRecord(project.mcpServers) && Object.hasOwn(project.mcpServers, serverName))
+      notes.push(
         `${path} has another MCP server "${serverName}" for the project ${directory}; there, that one is used.`,
-    );
+      );
+    if (Array.isArray(project.disabledMcpServers) && project.disabledMcpServers.includes(serverName))
+      notes.push(
+        `the MCP server "${serverName}" is switched off for the project ${directory}; /mcp there turns it on.`,
+      );
+  }
+  return notes;
 }
 
 function managedFiles(directory: string): string[] {
@@ -104,6 +108,6 @@ function readObject(path: string): JsonObject | undefined {
 
 /** An early place of the global configuration; the client still prefers it where it is in use. */
 function hasContent(path: string): boolean {
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = explained(path, "read", () => statSync(path, { throwIfNoEntry: false }));
   return stat?.isFile() === true && stat.size > 0;
 }

@@ -62,6 +62,8 @@ export const JoinAnswer = z.object({
 });
 export type JoinAnswer = z.infer<typeof JoinAnswer>;
 
+/** a query string says `true` or `false` */
+const flag = z.union([z.boolean(), z.stringbool()]);
 const limit = z.coerce.number().int().min(1).max(1000).default(50);
 
 /** op → input schema. `who`: machines, the person, or both may ask. */
@@ -79,7 +81,7 @@ export const hubOperations = {
     input: z.object({ id: Name, decision: z.enum(["approve", "deny", "revoke"]) }),
   },
   invite: { who: "person", input: z.object({}) },
-  human_inbox: { who: "person", input: z.object({ limit, unread: z.coerce.boolean().default(false) }) },
+  human_inbox: { who: "person", input: z.object({ limit, unread: flag.default(false) }) },
 } as const satisfies Record<string, { who: "machine" | "person" | "both"; input: z.ZodType }>;
 
 export type HubOperation = keyof typeof hubOperations;

@@ -27,10 +27,10 @@ export class Peer {
   closeCode: number | undefined;
   verdict: (deliver: Deliver) => Verdict = () => "delivered";
 
-  constructor(hub: TestHub, id: string) {
+  constructor(hub: TestHub, id: string, key?: MachineKey) {
     this.#hub = hub;
     this.id = id;
-    this.key = loadOrCreateMachineKey(`${mkdtempSync("/tmp/aii-peer-")}/machine.key`);
+    this.key = key ?? loadOrCreateMachineKey(`${mkdtempSync("/tmp/aii-peer-")}/machine.key`);
   }
 
   /** Enrolled by an invite, linked, with these sessions open (`project@session`). */
@@ -40,6 +40,11 @@ export class Peer {
     await peer.connect();
     await peer.presence(...sessions.map((text) => session(text)));
     return peer;
+  }
+
+  /** Another daemon with the same key: a copy of the machine, or its restart. */
+  twin(): Peer {
+    return new Peer(this.#hub, this.id, this.key);
   }
 
   async enrol(): Promise<void> {

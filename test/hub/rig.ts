@@ -35,8 +35,10 @@ export type TestHub = {
   [Symbol.asyncDispose](): Promise<void>;
 };
 
-export async function startHub(settings: Record<string, unknown> = {}): Promise<TestHub> {
-  const paths = homePaths(mkdtempSync("/tmp/aii-hub-"));
+export async function startHub(
+  settings: Record<string, unknown> = {},
+  paths = homePaths(mkdtempSync("/tmp/aii-hub-")),
+): Promise<TestHub> {
   const clock = { offsetMs: 0 };
   const { hub: hubSettings, ...others } = settings;
   const config = Config.parse({

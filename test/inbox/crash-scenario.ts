@@ -195,12 +195,12 @@ export function oracle(world: Pick<World, "printed">, sent: Arriving[]) {
   return { lost: ids(lost), doubled: ids(doubled), disordered: ids(disordered) };
 }
 
-export const perLife = 30;
+export const perLife = 40;
 
 if (import.meta.main) {
   log.level = 0;
   const [directory = "", life = "0", seed = "0"] = process.argv.slice(2);
   const one = new Life(directory, Number(seed));
   const sendable = messages((Number(life) + 1) * perLife);
-  for (let step = 0; step < 120; step++) one.step(sendable);
+  for (let step = 0; step < 200; step++) one.step(sendable);
 }

@@ -33,10 +33,10 @@ describe("activity", () => {
   }
   const agent = { pid: 10686, start: "ad4cb233-127571" };
 
-  test("idle since when, and in which session", () => {
+  test("the status, since when, and in which session", () => {
     expect(claude.activity(agent, registry({}))).toEqual({
       status: "idle",
-      idleSince: 1795373065958,
+      since: 1795373065958,
       nativeSessionId: entry.sessionId,
     });
   });
@@ -44,13 +44,20 @@ describe("activity", () => {
   test.each([
     ["busy", "working"],
     ["waiting", "waiting"],
+    ["shell", "idle"],
     ["napping", "unknown"],
     [undefined, "unknown"],
   ] as const)("%p is %p", (status, expected) => {
     expect(claude.activity(agent, registry({ status }))).toEqual({
       status: expected,
+      since: 1795373065958,
       nativeSessionId: entry.sessionId,
     });
+  });
+
+  test("2.1.197 tells the session only", () => {
+    const hints = registry({ status: undefined, statusUpdatedAt: undefined });
+    expect(claude.activity(agent, hints)).toEqual({ status: "unknown", nativeSessionId: entry.sessionId });
   });
 
   test("a record of another process with that pid says nothing", () => {

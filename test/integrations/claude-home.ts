@@ -5,6 +5,19 @@ import type { InstallOptions } from "../../src/integrations/integration.ts";
 
 export const ourEvents = ["UserPromptSubmit", "PostToolBatch", "Stop", "SessionStart"];
 
+export const foreign = { type: "command", command: "echo mine", timeout: 5 };
+export const foreignGroup = { matcher: "Bash|mcp__.*", hooks: [foreign] };
+/** A person's settings as the client writes them, without final newline. */
+export const pretty = JSON.stringify(
+  {
+    model: "opus",
+    hooks: { Stop: [foreignGroup], PreToolUse: [foreignGroup] },
+    permissions: { allow: ["Bash"] },
+  },
+  null,
+  2,
+);
+
 export type TestHome = {
   root: string;
   settings: string;
@@ -72,7 +85,7 @@ export function withoutOurs(value: unknown): unknown {
   return copy;
 }
 
-/** The same, but without looking for ours: only empty containers go, so that both sides compare. */
+/** The commands of an event, in order. */
 export function commandsOf(settings: unknown, event: string): string[] {
   const groups = isObject(settings) && isObject(settings.hooks) ? settings.hooks[event] : undefined;
   return (Array.isArray(groups) ? groups : [])

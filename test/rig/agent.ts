@@ -119,6 +119,11 @@ export class ScriptedAgent {
     })) as string;
   }
 
+  /** Runs any shell command as a child of this agent; gives what it printed. */
+  async shell(command: string): Promise<string> {
+    return (await this.#ask({ do: "hook", command, input: "" })) as string;
+  }
+
   /** The text that the hook hands to the model; empty when it printed nothing. */
   async context(event = "PostToolBatch", more: Record<string, unknown> = {}): Promise<string> {
     const printed = await this.hook(event, more);

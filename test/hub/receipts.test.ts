@@ -1,0 +1,197 @@
+// What becomes of a message after the hub has it: sessions that end and resume, receipts, notices, expiry.
+import { expect, test } from "bun:test";
+import { waitFor } from "../rig/wait.ts";
+import { Peer, session } from "./peer.ts";
+import { startHub, type TestHub } from "./rig.ts";
+
+const statusOf = async (hub: TestHub, id: string | undefined) =>
+  (await hub.person("GET", `/api/messages/${id}`)).body;
+const statesOf = async (hub: TestHub, id: string | undefined) =>
+  (await statusOf(hub, id)).states.map(({ state }) => state);
+
+async function pair(hub: TestHub) {
+  const mac = await Peer.online(hub, "mac", "web@s-a");
+  const limn = await Peer.online(hub, "limn", "api@s-b");
+  return { mac, limn };
+}
+
+test("delivered, offered, seen, replied: each said once, never backwards", async () => {
+  await using hub = await startHub();
+  const { mac, limn } = await pair(hub);
+  const { message_id, thread_id } = await mac.chat("web@s-a", "limn/api", "hello");
+  const id = String(message_id);
+  const offeredAt = new Date();
+  await limn.receipt("s-b", id, "offered", offeredAt);
+  await limn.receipt("s-b", id, "seen");
+  expect(await limn.receipt("s-b", id, "offered", offeredAt)).toEqual({ applied: 0 });
+  expect(await limn.receipt("s-b", id, "delivered")).toEqual({ applied: 0 });
+  expect(await limn.receipt("s-b", id, "queued")).toEqual({ applied: 0 });
+  expect(await limn.receipt("s-b", id, "failed")).toEqual({ applied: 0 });
+  expect(await statusOf(hub, id)).toMatchObject({ thread_id, status: "seen" });
+  await limn.chat("api@s-b", undefined, "hi", { thread_id });
+  expect(await statesOf(hub, id)).toEqual(["accepted", "delivered", "offered", "seen", "replied"]);
+});
+
+test("a machine can report only on copies in its own sessions", async () => {
+  await using hub = await startHub();
+  const { mac, limn } = await pair(hub);
+  const third = await Peer.online(hub, "third", "x@s-b");
+  const { message_id } = await mac.chat("web@s-a", "limn/api", "hello");
+  const id = String(message_id);
+  expect(await third.receipt("s-b", id, "seen")).toEqual({ applied: 0 });
+  expect(await mac.receipt("s-a", id, "seen")).toEqual({ applied: 0 });
+  expect(await limn.receipt("s-zz", id, "seen")).toEqual({ applied: 0 });
+  expect(await limn.receipt("s-b", "msg-unknown", "seen")).toEqual({ applied: 0 });
+  expect((await statusOf(hub, id)).status).toBe("delivered");
+});
+
+test("a reply that overtakes the receipts keeps `replied`; the proof still enters the history", async () => {
+  await using hub = await startHub();
+  const { mac, limn } = await pair(hub);
+  const { message_id, thread_id } = await mac.chat("web@s-a", "limn/api", "hello");
+  await limn.chat("api@s-b", undefined, "quick", { thread_id });
+  await limn.receipt("s-b", String(message_id), "seen");
+  expect((await statusOf(hub, message_id)).status).toBe("replied");
+  expect(await statesOf(hub, message_id)).toEqual(["accepted", "delivered", "replied", "seen"]);
+});
+
+test("mail given back waits for its session; the sender is told once, in the thread", async () => {
+  await using hub = await startHub();
+  const { mac, limn } = await pair(hub);
+  const { message_id, thread_id } = await mac.chat("web@s-a", "limn/api", "unread");
+  await limn.presence();
+  await limn.receipt("s-b", String(message_id), "queued");
+  await limn.receipt("s-b", String(message_id), "queued");
+  const [notice] = await mac.arrived(1);
+  expect(notice).toMatchObject({
+    session_id: "s-a",
+    message: { from_agent: "hub", type: "status", thread_id, to_agent: "mac/web@s-a" },
+  });
+  expect(notice?.message.message).toContain(String(message_id));
+  expect(await statusOf(hub, message_id)).toMatchObject({ status: "queued" });
+  await limn.presence(session("api@s-new"), session("api@s-b", { pid: 2 }));
+  await limn.arrived(2);
+  expect(limn.received.map(({ session_id }) => session_id)).toEqual(["s-b", "s-b"]);
+  await hub.hub.sweep();
+  expect(mac.received).toHaveLength(1);
+  expect(await statesOf(hub, message_id)).toEqual(["accepted", "delivered", "queued", "queued", "delivered"]);
+});
+
+test("mail that the session's end overtakes waits for it too, and for no other session", async () => {
+  await using hub = await startHub();
+  const { mac, limn } = await pair(hub);
+  limn.verdict = () => "session_ended";
+  const answer = await mac.chat("web@s-a", "limn/api", "too late");
+  expect(answer).toMatchObject({ status: "queued", reason: "session ended" });
+  limn.verdict = () => "delivered";
+  await limn.presence(session("api@s-other"));
+  await mac.arrived(1);
+  expect(limn.received).toHaveLength(1);
+  await limn.presence(session("api@s-other"), session("api@s-b"));
+  await limn.arrived(2);
+  expect(limn.received[1]).toMatchObject({ session_id: "s-b", message: { id: answer.message_id } });
+});
+
+test("unread mail of an ended session expires after seven days; sender and person are told", async () => {
+  await using hub = await startHub({ language: "fr" });
+  const { mac, limn } = await pair(hub);
+  const { message_id } = await mac.chat("web@s-a", "limn/api", "unread");
+  await limn.presence();
+  await limn.receipt("s-b", String(message_id), "queued");
+  await mac.arrived(1);
+  const human = await hub.person("POST", "/api/route", {
+    from_agent: "human",
+    to_agent: "limn/api",
+    type: "chat",
+    payload: { message: "for the next one", message_id: "msg-h", if_no_session: "queue" },
+  });
+  expect(human.body).toMatchObject({ status: "queued" });
+  hub.clock.offsetMs = 7 * 24 * 3600 * 1000 - 60_000;
+  await mac.request("heartbeat", {});
+  await hub.hub.sweep();
+  expect((await statusOf(hub, message_id)).status).toBe("queued");
+  hub.clock.offsetMs += 120_000;
+  await mac.request("heartbeat", {});
+  await hub.hub.sweep();
+  expect(await statusOf(hub, message_id)).toMatchObject({ status: "expired" });
+  await mac.arrived(2);
+  expect(mac.texts().at(-1)).toContain("a expiré");
+  const inbox = (await hub.person("GET", "/api/inbox?unread=true")).body.messages;
+  expect(inbox).toMatchObject([{ from_agent: "hub", thread_id: human.body.thread_id }]);
+  await hub.hub.sweep();
+  expect(mac.received).toHaveLength(2);
+});
+
+test("mail for a project's next session goes to the first that opens, and the thread with it", async () => {
+  await using hub = await startHub();
+  const { mac, limn } = await pair(hub);
+  await limn.presence();
+  const { thread_id, message_id } = await mac.chat("web@s-a", "limn/api", "first", {
+    if_no_session: "queue",
+  });
+  await mac.chat("web@s-a", undefined, "second", { thread_id });
+  await limn.presence(session("api@s-mission", { mission_id: "m-20261122-abcdef" }));
+  await limn.presence(
+    session("api@s-late", { registered_at: "2026-11-22T10:00:02.000Z" }),
+    session("api@s-early", { registered_at: "2026-11-22T10:00:01.000Z" }),
+  );
+  await limn.arrived(2);
+  expect(limn.received).toMatchObject([
+    { session_id: "s-early", message: { message: "first", to_agent: "limn/api@s-early" } },
+    { session_id: "s-early", message: { message: "second" } },
+  ]);
+  expect(await limn.chat("api@s-early", undefined, "got it", { thread_id })).toMatchObject({
+    status: "delivered",
+  });
+  expect((await statusOf(hub, message_id)).status).toBe("replied");
+});
+
+test("mail for the sender's own project never comes back to the sender", async () => {
+  await using hub = await startHub();
+  const { mac } = await pair(hub);
+  expect(await mac.chat("web@s-a", "mac/web", "for a colleague", { if_no_session: "queue" })).toMatchObject({
+    status: "queued",
+  });
+  await mac.presence(session("web@s-a", { summary: "still alone" }));
+  expect(mac.received).toEqual([]);
+  await mac.presence(session("web@s-a"), session("web@s-colleague"));
+  await mac.arrived(1);
+  expect(mac.received[0]?.session_id).toBe("s-colleague");
+});
+
+test("a reply to an ended session waits for it", async () => {
+  await using hub = await startHub();
+  const { mac, limn } = await pair(hub);
+  const { thread_id } = await mac.chat("web@s-a", "limn/api", "question");
+  await mac.presence();
+  expect(await limn.chat("api@s-b", undefined, "answer", { thread_id })).toMatchObject({
+    status: "queued",
+    reason: "session ended; delivered if it resumes",
+    to: "mac/web@s-a",
+  });
+  await mac.presence(session("web@s-a"));
+  await mac.arrived(1);
+});
+
+test("an ended session's last words, sent from an outbox, still go out", async () => {
+  await using hub = await startHub();
+  const { mac, limn } = await pair(hub);
+  await mac.presence();
+  expect(await mac.chat("web@s-a", "limn/api", "goodbye")).toMatchObject({ status: "delivered" });
+  expect(limn.texts()).toEqual(["goodbye"]);
+});
+
+test("the person's inbox: delivered at once, offered when shown", async () => {
+  await using hub = await startHub();
+  const { mac } = await pair(hub);
+  const { message_id } = await mac.chat("web@s-a", "human", "one");
+  await mac.chat("web@s-a", "human", "two");
+  expect((await statusOf(hub, message_id)).status).toBe("delivered");
+  const unread = (await hub.person("GET", "/api/inbox?unread=true&limit=1")).body;
+  expect(unread).toMatchObject({ messages: [{ message: "one" }], waiting: 1 });
+  expect((await statusOf(hub, message_id)).status).toBe("offered");
+  const all = (await hub.person("GET", "/api/inbox?unread=false")).body;
+  expect(all.messages.map(({ message }) => message)).toEqual(["one", "two"]);
+  expect((await hub.person("GET", "/api/inbox?unread=true")).body.messages).toEqual([]);
+  await waitFor("status", async () => (await statusOf(hub, message_id)).status === "offered");
+});
