@@ -15,6 +15,7 @@ const steps: Step[] = [
     command: [
       bun,
       "test",
+      "--timeout=30000",
       ...[
         "house",
         "protocol",

@@ -1,9 +1,5 @@
 // Runs before every test file: no test may touch the person's real home or ai-intercom's real state.
-import { setDefaultTimeout } from "bun:test";
 import { mkdtempSync } from "node:fs";
-
-// ms; real processes on a loaded two-core machine
-setDefaultTimeout(30_000);
 
 const home = mkdtempSync("/tmp/aii-test-");
 process.env.HOME = home;

@@ -10,7 +10,7 @@ type Listener = { sessionId: string; send: (line: string) => void; close: () => 
 
 export class SessionEvents {
   readonly #listeners = new Set<Listener>();
-  readonly #timer = setInterval(() => this.#keepAlive(), keepAliveMs);
+  readonly #timer = setInterval(() => this.#keepAlive(), keepAliveMs).unref();
   /** a listener of this session went away */
   onGone: (sessionId: string) => void = () => {};
 

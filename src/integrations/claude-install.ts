@@ -8,7 +8,7 @@ import { homePaths } from "../system/paths.ts";
 import { delay } from "../system/wait.ts";
 import { explained, removeEmptyDirectories } from "./agent-file.ts";
 import { hooksEditor } from "./claude-hooks.ts";
-import { type ClaudePlaces, claudePlaces, obstacles } from "./claude-places.ts";
+import { type ClaudePlaces, claudeConfigDirectory, claudePlaces, obstacles } from "./claude-places.ts";
 import { serverEditor } from "./claude-server.ts";
 import {
   addEntries,
@@ -55,10 +55,9 @@ export async function checkClaude(options: InstallOptions): Promise<CheckReport>
 
 /** Its configuration directory is there, or its program is on the PATH. */
 export function isClaudePresent(env: Record<string, string | undefined> = process.env): boolean {
-  const { configDirectory, globalConfig } = claudePlaces(env);
   const candidates = (env.PATH ?? "").split(delimiter).filter(Boolean);
   return (
-    [configDirectory, globalConfig].some((path) => existsSync(path)) ||
+    existsSync(claudeConfigDirectory(env)) ||
     candidates.some((directory) => isExecutable(`${directory}/claude`))
   );
 }

@@ -163,7 +163,7 @@ test("the hub enrols its own machine; its new key is taken, another machine's na
     { id: "hubhost", status: "offline", fingerprint: fingerprint(key("second")) },
   ]);
   await new Peer(hub, "mac").enrol();
-  expect(hub.hub.enrolLocal({ ...own, id: "mac", public_key: key("first") })).rejects.toThrow(
+  await expect(hub.hub.enrolLocal({ ...own, id: "mac", public_key: key("first") })).rejects.toThrow(
     "enrolled as mac",
   );
 });

@@ -195,7 +195,7 @@ test("a machine that misses three heartbeats is offline, and last seen then", as
 test("when the hub stops its machines are told, and a second hub in the same home is refused", async () => {
   const hub = await startHub();
   const mac = await Peer.online(hub, "mac", "web@s-a");
-  expect(startHub({}, hub.paths)).rejects.toThrow("another hub already runs in this home");
+  await expect(startHub({}, hub.paths)).rejects.toThrow("another hub already runs in this home");
   await hub.hub.stop();
   await waitFor("the close", () => mac.closeCode === closeCodes.goingAway);
 });

@@ -1,6 +1,8 @@
 // Which transcript lines prove that a text reached the model, and which only look so (facts, section 8).
 import { describe, expect, test } from "bun:test";
 import { claude } from "../../src/integrations/claude.ts";
+import { claudeVersions } from "../real/install.ts";
+import { read } from "./claude-home.ts";
 
 const nonce = "n-5f2c9d01aa34bb56cc78dd90ee12ff34";
 const text = `mail ${nonce}`;
@@ -21,7 +23,7 @@ const user = (content: unknown, fields: object = {}) => ({
   message: { role: "user", content },
   ...fields,
 });
-const read = (record: unknown) => claude.readTranscriptLine(JSON.stringify(record));
+const readRecord = (record: unknown) => claude.readTranscriptLine(JSON.stringify(record));
 
 describe("in context", () => {
   const shapes: [string, unknown][] = [
@@ -67,13 +69,13 @@ describe("in context", () => {
     ],
   ];
   test.each(shapes)("%s", (_name, record) => {
-    const found = read(record);
+    const found = readRecord(record);
     expect(found).toMatchObject({ kind: "context", at });
     expect(found?.kind === "context" && found.texts.join("\n")).toContain(nonce);
   });
 
   test("several texts, each whole", () => {
-    expect(read(attachment({ type: "hook_additional_context", content: ["a", "b"] }))).toEqual({
+    expect(readRecord(attachment({ type: "hook_additional_context", content: ["a", "b"] }))).toEqual({
       kind: "context",
       texts: ["a", "b"],
       at,
@@ -82,7 +84,7 @@ describe("in context", () => {
 
   test("without a readable time", () => {
     const record = { ...attachment({ type: "hook_additional_context", content: [text] }), timestamp: "soon" };
-    expect(read(record)).toEqual({ kind: "context", texts: [text], at: undefined });
+    expect(readRecord(record)).toEqual({ kind: "context", texts: [text], at: undefined });
   });
 });
 
@@ -155,7 +157,7 @@ describe("no proof", () => {
     ["null", null],
   ];
   test.each(shapes)("%s", (_name, record) => {
-    expect(read(record)).toBeUndefined();
+    expect(readRecord(record)).toBeUndefined();
   });
 
   test("a torn line, an empty one, noise", () => {
@@ -174,7 +176,7 @@ describe("answers", () => {
   });
 
   test("carry the model's message id", () => {
-    expect(read(assistant({ id: "msg_1", model: "opus", content: [] }))).toEqual({
+    expect(readRecord(assistant({ id: "msg_1", model: "opus", content: [] }))).toEqual({
       kind: "answer",
       id: "msg_1",
       at,
@@ -182,10 +184,44 @@ describe("answers", () => {
   });
 
   test("not those of a subagent, of the client itself, or without id", () => {
-    expect(read(assistant({ id: "msg_1", content: [] }, { isSidechain: true }))).toBeUndefined();
-    expect(read(assistant({ id: "msg_1", model: "<synthetic>" }))).toBeUndefined();
-    expect(read(assistant({ content: [] }))).toBeUndefined();
-    expect(read(assistant({ id: "" }))).toBeUndefined();
-    expect(read({ ...base, type: "assistant" })).toBeUndefined();
+    expect(readRecord(assistant({ id: "msg_1", content: [] }, { isSidechain: true }))).toBeUndefined();
+    expect(readRecord(assistant({ id: "msg_1", model: "<synthetic>" }))).toBeUndefined();
+    expect(readRecord(assistant({ content: [] }))).toBeUndefined();
+    expect(readRecord(assistant({ id: "" }))).toBeUndefined();
+    expect(readRecord({ ...base, type: "assistant" })).toBeUndefined();
+  });
+});
+
+/** Recorded by the real clients: what went in by each hook and by a tool, and the answers, in file order. */
+describe.each([...claudeVersions])("the transcript of Claude Code %s", (version) => {
+  const lines = read(`${import.meta.dir}/fixtures/transcript-${version}.jsonl`)
+    .trimEnd()
+    .split("\n");
+  const records = lines
+    .map((line) => claude.readTranscriptLine(line))
+    .filter((record) => record !== undefined);
+
+  test("shows each text once, where it reached the model, between the answers", () => {
+    const story = records.map((record) =>
+      record.kind === "answer" ? "answer" : record.texts.join().match(/nonce-of-\w+/)?.[0],
+    );
+    expect(story).toEqual([
+      "nonce-of-start",
+      "nonce-of-prompt",
+      "answer",
+      "answer",
+      "nonce-of-tool",
+      "nonce-of-batch",
+      "answer",
+      "nonce-of-stop",
+      "answer",
+    ]);
+  });
+
+  test("gives the blocks of one message one id, and every record its time", () => {
+    const ids = records.flatMap((record) => (record.kind === "answer" ? [record.id] : []));
+    expect(ids[0]).toBe(ids[1] ?? "");
+    expect(new Set(ids).size).toBe(3);
+    for (const { at } of records) expect(at).toBeGreaterThan(Date.parse("2026-01-01"));
   });
 });

@@ -1,0 +1,206 @@
+// The whole product around real clients: a fleet of machines served by the built executable, homes into which the
+// real `install` wrote, and the fake model behind every client. What a session's model read is asked here.
+
+import type { ClaudeVersion } from "../real/install";
+import { ClaudePrint, type ClaudePrintOptions, ClaudeTerminal } from "./claude";
+import { ClaudeHome } from "./claude-home";
+import type { ClaudeOptions, ClaudeProcess } from "./claude-process";
+import { FakeModel, type LoggedRequest } from "./fake-model";
+import type { Step } from "./fake-script";
+import { Fleet, type Machine } from "./fleet";
+import { bash, isMainTurn } from "./stage";
+import { waitFor } from "./wait";
+
+/** Header by which the fake model's log tells the clients apart; it outlives `/clear`. */
+const clientHeader = "x-test-client";
+
+type Start<Options extends ClaudeOptions> = Omit<Options, "home" | "cwd"> & { project?: string };
+
+/** Fleet and model of one test or one file. Disposing it fails if the model met a problem. */
+export class IntercomStage implements AsyncDisposable {
+  readonly #homes: ClaudeHome[] = [];
+
+  private constructor(
+    readonly model: FakeModel,
+    readonly fleet: Fleet,
+  ) {}
+
+  /** The first machine is the hub's host. */
+  static async open(machines: string[] = ["limn", "atlas"]): Promise<IntercomStage> {
+    const model = FakeModel.start();
+    try {
+      return new IntercomStage(model, await Fleet.start(machines));
+    } catch (error) {
+      await model[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** A home on that machine, with the hooks and the MCP entry that `ai-intercom install claude` wrote. */
+  async home(machineName: string, projects: readonly string[] = ["project"]): Promise<InstalledHome> {
+    const machine = this.fleet.machine(machineName);
+    const home = await ClaudeHome.create({ modelUrl: this.model.url, projects });
+    this.#homes.push(home);
+    const { code, err } = await machine.run(["install", "claude"], { env: { HOME: home.path } });
+    if (code !== 0) throw new Error(`install claude exited ${code}: ${err}`);
+    return new InstalledHome(this, machine, home);
+  }
+
+  /** A person writes to an agent, on the hub's host. The text stands in the agent's inbox when this resolves. */
+  async write(to: string, text: string): Promise<{ thread_id: string; message_id: string }> {
+    const sent = await this.#host().json("chat", to, text);
+    if (sent.status !== "delivered") throw new Error(`chat to ${to}: ${JSON.stringify(sent)}`);
+    return sent;
+  }
+
+  /** The states a message has reached, as the hub knows them. */
+  async states(messageId: string): Promise<string[]> {
+    const { states } = await this.#host().json("status", messageId);
+    return states.map(({ state }: { state: string }) => state);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.model[Symbol.asyncDispose]();
+    await this.fleet[Symbol.asyncDispose]();
+    for (const home of this.#homes) await home[Symbol.asyncDispose]();
+    if (this.model.problems.length > 0)
+      throw new Error(`the fake model met: ${this.model.problems.join("; ")}`);
+  }
+
+  #host(): Machine {
+    return this.fleet.machine("limn");
+  }
+}
+
+export class InstalledHome {
+  constructor(
+    readonly stage: IntercomStage,
+    readonly machine: Machine,
+    readonly files: ClaudeHome,
+  ) {}
+
+  /** An interactive session; resolves when others can write to it. */
+  async terminal(options: Start<ClaudeOptions>): Promise<IntercomSession<ClaudeTerminal>> {
+    const name = crypto.randomUUID();
+    const claude = await ClaudeTerminal.start(this.#options(options, name));
+    return this.#session(claude, name);
+  }
+
+  /** A headless run; resolves when others can write to it, which needs a script that holds it until then. */
+  async print(options: Start<ClaudePrintOptions>): Promise<IntercomSession<ClaudePrint>> {
+    const name = crypto.randomUUID();
+    const claude = await ClaudePrint.start(this.#options(options, name));
+    return this.#session(claude, name);
+  }
+
+  #options<O extends ClaudeOptions>({ project, ...options }: Start<O>, name: string) {
+    return {
+      ...options,
+      home: this.files,
+      cwd: this.files.project(project),
+      env: { ...options.env, ANTHROPIC_CUSTOM_HEADERS: `${clientHeader}: ${name}` },
+    };
+  }
+
+  async #session<C extends ClaudeProcess>(claude: C, name: string): Promise<IntercomSession<C>> {
+    const { stage, machine } = this;
+    try {
+      const local = await waitFor(
+        `a session of claude ${claude.pid}`,
+        async () => {
+          const { sessions } = await machine.json("agents").then(({ agents }) => ({
+            sessions: agents
+              .filter((one: { machine_id: string }) => one.machine_id === machine.name)
+              .flatMap((one: { project_id: string; sessions: { session_id: string }[] }) =>
+                one.sessions.map(({ session_id }) => ({ session_id, project: one.project_id })),
+              ) as { session_id: string; project: string }[],
+          }));
+          const own = await localSession(machine, claude.pid);
+          return own && sessions.find(({ session_id }) => session_id === own.session_id);
+        },
+        { detail: () => claude.describe() },
+      );
+      return new IntercomSession(stage, machine, claude, name, local);
+    } catch (error) {
+      await claude.close();
+      throw error;
+    }
+  }
+}
+
+/** A real client that others can write to. */
+export class IntercomSession<C extends ClaudeProcess> implements AsyncDisposable {
+  readonly id: string;
+  /** `machine/project@session` */
+  readonly address: string;
+
+  constructor(
+    readonly stage: IntercomStage,
+    readonly machine: Machine,
+    readonly claude: C,
+    readonly name: string,
+    { session_id, project }: { session_id: string; project: string },
+  ) {
+    this.id = session_id;
+    this.address = `${machine.name}/${project}@${session_id}`;
+  }
+
+  /** What this session's main agent asked the model, oldest first. */
+  turns(): LoggedRequest[] {
+    return this.requests().filter(isMainTurn);
+  }
+
+  /** Everything this client asked the model, subagents and side jobs too. */
+  requests(): LoggedRequest[] {
+    return this.stage.model.requests().filter(({ headers }) => headers[clientHeader] === this.name);
+  }
+
+  /** Waits for the first turn of this session that fits. */
+  turn(label: string, fits: (request: LoggedRequest) => boolean): Promise<LoggedRequest> {
+    return this.stage.model.waitForRequest(
+      (request) => request.headers[clientHeader] === this.name && isMainTurn(request) && fits(request),
+      { label },
+    );
+  }
+
+  /** What the daemon says of this session now. */
+  local() {
+    return localSession(this.machine, this.claude.pid);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.claude.close();
+  }
+}
+
+/** A tool call that lasts until the test lets it end. Its files are in the client's home. */
+export class HeldTool {
+  readonly #name = `tool-${crypto.randomUUID()}`;
+  readonly step: Step = bash(
+    `touch "$HOME/${this.#name}-runs"; while [ ! -e "$HOME/${this.#name}-go" ]; do sleep 0.03; done; echo tool-output`,
+  );
+
+  constructor(readonly home: InstalledHome) {}
+
+  async running(): Promise<void> {
+    await waitFor("the tool to run", () => Bun.file(`${this.home.files.path}/${this.#name}-runs`).exists(), {
+      detail: () => this.home.stage.model.describe(),
+    });
+  }
+
+  async finish(): Promise<void> {
+    await this.home.files.write(`${this.#name}-go`, "");
+  }
+}
+
+async function localSession(machine: Machine, pid: number) {
+  const { body } = await machine.local("GET", "/api/sessions");
+  const sessions = body.sessions as {
+    pid: number;
+    session_id: string;
+    project: string;
+    inbox_pending: number;
+    status: string;
+  }[];
+  return sessions.find((one) => one.pid === pid);
+}
