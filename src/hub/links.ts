@@ -50,7 +50,7 @@ export class Links {
     this.#links.set(machine, { link, pump });
     older?.link.close(closeCodes.replaced, "a newer link has taken over");
     if (!older) this.#tell(machine, "online");
-    background("link check", () => this.#closeIfStale(link));
+    background("link start", () => this.#closeIfStale(link));
     return link;
   }
 
@@ -109,7 +109,8 @@ export class Links {
   /** The machine may have been revoked, or linked again elsewhere, between its upgrade and now. */
   async #closeIfStale(link: Link): Promise<void> {
     const machine = await this.#options.store.machine(link.machine);
-    if (machine?.epoch === link.epoch && machine.status === "approved") return;
+    if (machine?.epoch === link.epoch && machine.status === "approved")
+      return this.#options.store.sawMachine(link.machine, isoAt(this.#options.now()));
     if (machine?.status === "approved") link.close(closeCodes.replaced, "a newer link has taken over");
     else link.close(closeCodes.revoked, "this machine was revoked");
     this.closed(link);

@@ -189,11 +189,11 @@ export class Inbox {
     if (!claim || claim.inContext) return;
     this.#marker.show();
     crashPoint("inbox.drop.marked");
-    this.#file.mark(this.#completed(claim), "unread");
-    this.#file.sync();
-    crashPoint("inbox.drop.flagged");
     this.#save({ ...this.#ledger, claims: this.#ledger.claims.filter((one) => one !== claim) });
     crashPoint("inbox.drop.ledgered");
+    // no sync: a flag that still says "claimed" without a claim is unread, too
+    this.#file.mark(this.#completed(claim), "unread");
+    crashPoint("inbox.drop.flagged");
   }
 
   /** A view of the file, in its order. */

@@ -1,6 +1,6 @@
 // Whether a Claude Code session works, waits for its person or is idle: its own registry file says so, in
-// `<config>/sessions/<pid>.json`. Under `-p`, 2.1.197 writes no
-// status there.
+// `<config>/sessions/<pid>.json`. 2.1.197 writes no status
+// under `-p`.
 import { basename, dirname } from "node:path";
 import { readTextIfPresent } from "../system/files.ts";
 import { claudeConfigDirectory } from "./claude-places.ts";

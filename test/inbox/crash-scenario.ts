@@ -88,7 +88,7 @@ export class Life {
 
   /** Nothing fails any more: until all mail is sent, read and settled. */
   finish(sendable: Arriving[]): void {
-    for (let left = 10_000; left > 0; left--) {
+    for (let left = 2_000; left > 0; left--) {
       this.#arrive(sendable);
       this.#settleAll();
       const arrived = sendable.every(({ id }) => this.#world.accepted.has(id));

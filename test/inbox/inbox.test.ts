@@ -347,6 +347,17 @@ describe("compaction", () => {
     ]);
   });
 
+  test("keeps what is in context until its claim is gone, over a restart too", () => {
+    const directory = freshDirectory();
+    const inbox = openInbox(directory, { compactAbove: 10_000 });
+    inbox.append(Array.from({ length: 20 }, (_, i) => mail(`old${i}`, big)));
+    const [proved, seen] = [inbox.claim(reader(1_000)), inbox.claim(reader(19_000))];
+    inbox.confirm(proved?.nonce ?? "");
+    inbox.markSeen(seen?.nonce ?? "");
+    expect(inbox.records().map(({ id }) => id)).toEqual(["old0"]);
+    expect(openInbox(directory).markSeen(proved?.nonce ?? "")).toEqual(["old0"]);
+  });
+
   test("leaves a long file alone that is mostly unread", () => {
     const inbox = freshInbox({ compactAbove: 1_000 });
     inbox.append([mail("a", big), mail("b", big), mail("c", big)]);

@@ -51,7 +51,7 @@ export function framedReader(maxChars: number, language: "en" | "fr" = "en"): Cl
 /** Claims and proves until nothing can be taken: what entered the context, part by part. */
 export function drain(inbox: Inbox, request = reader()): DeliveredPart[] {
   const seen: DeliveredPart[] = [];
-  for (let left = 10_000; left > 0; left--) {
+  for (let left = 1_000; left > 0; left--) {
     const delivery = inbox.claim(request);
     if (!delivery) return seen;
     seen.push(...delivery.parts);

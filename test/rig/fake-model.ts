@@ -2,7 +2,7 @@
 // loopback, plays the script that rides in the conversation (see fake-script.ts), remembers every
 // request, and lets a test hold an answer at a gate. It knows nothing about the product.
 
-import { ModelRequestBody, nextTurn, type Step, textsOf, userText } from "./fake-script";
+import { ModelRequestBody, nextTurn, readInputs, type Step, textsOf, userText } from "./fake-script";
 import { plainAnswer, streamAnswer } from "./fake-stream";
 import { defaultWaitMs, within } from "./wait";
 
@@ -182,12 +182,12 @@ export class FakeModel implements AsyncDisposable {
     return logged;
   }
 
-  #steps({ kind, body }: LoggedRequest): Step[] {
+  #steps({ kind, body, text }: LoggedRequest): Step[] {
     if (kind === "side") return [{ text: "ok" }];
     if (kind === "compaction")
       return [{ text: "<analysis>fake</analysis>\n<summary>fake summary of the conversation</summary>" }];
     try {
-      return nextTurn(body.messages) ?? [{ text: "done" }];
+      return (nextTurn(body.messages) ?? [{ text: "done" }]).map((step) => readInputs(step, text));
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
       this.problems.push(problem);

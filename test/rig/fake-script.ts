@@ -8,6 +8,8 @@
 // - Neither counts in what the assistant said, nor in the system prompt.
 // - The newest one in the conversation is the script; a script inside a script's strings is not looked at.
 // - Each inner array is one assistant turn; the turn is the number of assistant messages since.
+// - `READ:regex` as a whole string of a tool's input stands for the newest text that the regex's group finds in the
+//   request: a model that takes over a value it was told, such as a thread id.
 
 import { z } from "zod";
 
@@ -59,6 +61,18 @@ export function nextTurn(messages: readonly ModelMessage[]): Step[] | undefined 
     if (script) return script[assistantTurns(messages.slice(index + 1))];
   }
   return undefined;
+}
+
+/** Fills the `READ:` inputs of a step from what the model reads. A regex that finds nothing is a mistake in the test. */
+export function readInputs(step: Step, text: string): Step {
+  if (!("tool" in step)) return step;
+  const filled = Object.entries(step.input).map(([key, value]) => {
+    if (typeof value !== "string" || !value.startsWith("READ:")) return [key, value];
+    const found = [...text.matchAll(new RegExp(value.slice("READ:".length), "g"))].at(-1)?.[1];
+    if (found === undefined) throw new Error(`nothing in the request fits ${value}`);
+    return [key, found];
+  });
+  return { ...step, input: Object.fromEntries(filled) };
 }
 
 /** Every text in a request that the model reads, decoded: system prompt, messages, tool results, tool inputs. */

@@ -5,7 +5,7 @@ import type { ClaudeVersion } from "../real/install";
 import { ClaudePrint, type ClaudePrintOptions, ClaudeTerminal } from "./claude";
 import { ClaudeHome } from "./claude-home";
 import type { ClaudeOptions, ClaudeProcess } from "./claude-process";
-import { FakeModel, type LoggedRequest } from "./fake-model";
+import { countOccurrences, FakeModel, type LoggedRequest } from "./fake-model";
 import type { Step } from "./fake-script";
 import { Fleet, type Machine } from "./fleet";
 import { bash, isMainTurn } from "./stage";
@@ -155,6 +155,11 @@ export class IntercomSession<C extends ClaudeProcess> implements AsyncDisposable
     return this.stage.model.requests().filter(({ headers }) => headers[clientHeader] === this.name);
   }
 
+  /** How often `text` stands in each turn: `[0, 1, 1]` is once, and from the second turn on. */
+  counts(text: string): number[] {
+    return this.turns().map((request) => countOccurrences(request, text));
+  }
+
   /** Waits for the first turn of this session that fits. */
   turn(label: string, fits: (request: LoggedRequest) => boolean): Promise<LoggedRequest> {
     return this.stage.model.waitForRequest(
@@ -171,6 +176,11 @@ export class IntercomSession<C extends ClaudeProcess> implements AsyncDisposable
   async [Symbol.asyncDispose](): Promise<void> {
     await this.claude.close();
   }
+}
+
+/** A call of one of the product's tools, by its short name. */
+export function intercom(tool: string, input: Record<string, unknown> = {}): Step {
+  return { tool: `mcp__ai-intercom__intercom_${tool}`, input };
 }
 
 /** A tool call that lasts until the test lets it end. Its files are in the client's home. */

@@ -1,0 +1,44 @@
+// `npm test`: the check, the build, then the built binary on its own and with the real agent clients. Stops at the
+// first failure and closes with one line that counts every test.
+
+const bun = process.execPath;
+const steps: { title: string; command: string[] }[] = [
+  { title: "check", command: [bun, "test/check.ts"] },
+  { title: "build", command: [bun, "build.ts"] },
+  { title: "mcp tools", command: [bun, "test/mcp/install.ts"] },
+  { title: "binary", command: [bun, "test", "--timeout=60000", "test/binary/", "test/mcp/"] },
+  { title: "real clients", command: [bun, "test/real/install.ts"] },
+  { title: "real", command: [bun, "test", "--timeout=120000", "test/real/"] },
+];
+
+const total = { pass: 0, fail: 0, skip: 0 };
+for (const { title, command } of steps) {
+  console.log(`\n== ${title}`);
+  const code = await run(command);
+  if (code === 0) continue;
+  console.log(`\nFAILED at: ${title}`);
+  summary();
+  process.exit(1);
+}
+summary();
+
+/** Runs one step, passes its output on and counts the tests it reports. */
+async function run(command: string[]): Promise<number> {
+  const child = Bun.spawn(command, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, FORCE_COLOR: "0" } });
+  const counting = [child.stdout, child.stderr].map(async (stream) => {
+    const decoder = new TextDecoder();
+    let text = "";
+    for await (const part of stream) {
+      process.stdout.write(part);
+      text += decoder.decode(part, { stream: true });
+    }
+    for (const [, count, kind] of text.matchAll(/^ *(\d+) (pass|fail|skip)$/gm))
+      if (kind === "pass" || kind === "fail" || kind === "skip") total[kind] += Number(count);
+  });
+  await Promise.all(counting);
+  return child.exited;
+}
+
+function summary(): void {
+  console.log(`\n${total.pass} passed, ${total.fail} failed, ${total.skip} skipped`);
+}
