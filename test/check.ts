@@ -8,7 +8,7 @@ const steps: Step[] = [
   { title: "lint and format", command: ["node_modules/.bin/biome", "check", "--error-on-warnings", "."] },
   {
     title: "unused files, exports, dependencies",
-    command: ["node_modules/.bin/knip-bun", "--treat-config-hints-as-errors"],
+    command: [bun, "node_modules/.bin/knip-bun", "--treat-config-hints-as-errors"],
   },
   {
     title: "tests",
@@ -40,4 +40,5 @@ for (const { title, command } of steps) {
   console.log(`${code === 0 ? "ok" : "FAILED"}  ${title}  ${Math.round(performance.now() - started)} ms`);
   if (code !== 0) process.exit(1);
 }
+
 export {};

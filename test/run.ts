@@ -1,6 +1,8 @@
 // `npm test`: the check, the build, then the built binary on its own and with the real agent clients. Stops at the
 // first failure and closes with one line that counts every test.
 
+export {};
+
 const bun = process.execPath;
 const steps: { title: string; command: string[] }[] = [
   { title: "check", command: [bun, "test/check.ts"] },
@@ -24,7 +26,10 @@ summary();
 
 /** Runs one step, passes its output on and counts the tests it reports. */
 async function run(command: string[]): Promise<number> {
-  const child = Bun.spawn(command, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, FORCE_COLOR: "0" } });
+  const child = Bun.spawn(command, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, FORCE_COLOR: "0" },
+  });
   const counting = [child.stdout, child.stderr].map(async (stream) => {
     const decoder = new TextDecoder();
     let text = "";

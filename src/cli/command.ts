@@ -1,5 +1,6 @@
 // What a command is: citty's definition (arguments, help) plus examples, and a run that gets checked arguments.
 // Unknown options and surplus words are errors: a typo must not silently do something else.
+import { stripVTControlCharacters } from "node:util";
 import { type ArgsDef, type CommandDef, type ParsedArgs, parseArgs, renderUsage } from "citty";
 import { nearMatches } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
@@ -21,6 +22,8 @@ export function command<const A extends ArgsDef>(definition: {
   args: A;
   /** whole command lines, with a word of explanation after `#` */
   examples: string[];
+  /** what else the help should hold */
+  more?: () => string;
   run: (args: ParsedArgs<A>) => Promise<void>;
 }): Command {
   const { name, description, args, examples } = definition;
@@ -29,7 +32,8 @@ export function command<const A extends ArgsDef>(definition: {
     description,
     usage: async () => {
       const definitionForHelp: CommandDef = { meta: { name: `ai-intercom ${name}`, description }, args };
-      return `${(await renderUsage(definitionForHelp)).trimEnd()}\n\nEXAMPLES\n\n${examples.map((line) => `  ${line}`).join("\n")}`;
+      const usage = (await renderUsage(definitionForHelp)).trimEnd();
+      return `${process.stdout.isTTY ? usage : stripVTControlCharacters(usage)}\n\nEXAMPLES\n\n${examples.map((line) => `  ${line}`).join("\n")}${definition.more ? `\n\n${definition.more()}` : ""}`;
     },
     run: async (argv) => definition.run(checked(name, args, argv)),
   };
@@ -56,7 +60,7 @@ function checked<A extends ArgsDef>(name: string, definition: A, argv: string[])
   try {
     parsed = parseArgs<A>(argv, definition);
   } catch (error) {
-    throw usageError(name, stripColor(error instanceof Error ? error.message : String(error)));
+    throw usageError(name, stripVTControlCharacters(error instanceof Error ? error.message : String(error)));
   }
   const places = Object.values(definition).filter((one) => one.type === "positional").length;
   if (parsed._.length > places)
@@ -74,5 +78,3 @@ function usageError(name: string, message: string, matches: string[] = []): Inte
   const hint = matches.length > 0 ? `did you mean ${matches.join(" or ")}?` : `ai-intercom ${name} --help`;
   return new IntercomError("bad_usage", `${message.charAt(0).toLowerCase()}${message.slice(1)}`, { hint });
 }
-
-const stripColor = (text: string) => text.replace(/\u001b\[\d+m/g, "");

@@ -1,7 +1,7 @@
 // The commands that run until they are told to stop: standalone, hub, daemon; and the two that agents start.
 import { Daemon } from "../daemon/daemon.ts";
 import { Hub } from "../hub/hub.ts";
-import { type Config, loadConfig } from "../system/config.ts";
+import { type Config, describeConfig, loadConfig } from "../system/config.ts";
 import { privateDirectory } from "../system/files.ts";
 import { loadOrCreateMachineKey } from "../system/keys.ts";
 import { homePaths } from "../system/paths.ts";
@@ -19,11 +19,21 @@ const listen = {
   valueHint: "HOST:PORT",
 } as const;
 
+const more = () => {
+  const keys = describeConfig();
+  const width = Math.max(...keys.map(({ key }) => key.length));
+  const lines = keys.map(
+    ({ key, variable, text }) => `  ${key.padEnd(width)}  ${text}${text ? "; " : ""}${variable}`,
+  );
+  return `CONFIGURATION (config.yml, each key also as an environment variable)\n\n${lines.join("\n")}`;
+};
+
 export const standalone = command({
   name: "standalone",
   description: "run a hub and this machine's daemon in one process, in the foreground",
   args: { config, listen },
   examples: ["ai-intercom standalone", "ai-intercom standalone --listen 127.0.0.1:7800   # another port"],
+  more,
   run: async (args) => {
     const settings = settingsOf(args);
     const paths = homePaths();
@@ -47,6 +57,7 @@ export const hub = command({
   description: "run the hub alone, in the foreground",
   args: { config, listen },
   examples: ["ai-intercom hub", "ai-intercom hub --listen 100.64.0.1:7700   # on a Tailscale address"],
+  more,
   run: async (args) => {
     const paths = homePaths();
     privateDirectory(paths.home);
@@ -61,6 +72,7 @@ export const daemon = command({
   description: "run this machine's daemon alone, in the foreground; it dials the hub of hub.url",
   args: { config, listen: { ...listen, description: "accepted for symmetry; a daemon opens no TCP port" } },
   examples: ["ai-intercom daemon", "HUB_URL=http://limn:7700 ai-intercom daemon"],
+  more,
   run: async (args) => {
     const settings = settingsOf(args);
     const paths = homePaths();

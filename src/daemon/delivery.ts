@@ -21,9 +21,9 @@ import type { Session, Sessions } from "./sessions.ts";
 /** ms between looks at the transcripts while a claim is open */
 const settleEveryMs = 150;
 /** characters one hook output may carry; Claude Code cuts at 10,000 (facts/claude-code.md §6) */
-export const hookChars = 9_000;
+const hookChars = 9_000;
 /** characters of one `intercom_check_inbox` answer; above, clients warn or cut */
-export const toolChars = 30_000;
+const toolChars = 30_000;
 
 type Incoming = { session: Session; record: Omit<InboxRecord, "read">; done: (answer: Delivered) => void };
 

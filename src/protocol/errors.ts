@@ -4,7 +4,7 @@
 type Kind = { http: number; exit: 1 | 2 | 3; hint?: string };
 
 /** code → how it is reported. `exit`: 1 failed, 2 misused, 3 hub or daemon unreachable (contract.md). */
-export const errorTable = {
+const errorTable = {
   bad_request: { http: 400, exit: 2 },
   bad_usage: { http: 400, exit: 2, hint: "ai-intercom --help" },
   bad_config: { http: 400, exit: 1 },

@@ -5,9 +5,6 @@ export const MessageId = z
   .string()
   .regex(/^[A-Za-z0-9_-]{1,64}$/, "a message id has 1 to 64 of A-Z a-z 0-9 _ -");
 export const ThreadId = z.string().regex(/^t-[0-9a-f]{12}$/, "a thread id is t- and 12 hex digits");
-export const MissionId = z
-  .string()
-  .regex(/^m-\d{8}-[0-9a-f]{6}$/, "a mission id is m-YYYYMMDD- and 6 hex digits");
 
 /** `msg-` and 96 random bits: unique for ever without asking anyone. */
 export const newMessageId = (): string => `msg-${randomHex(12)}`;

@@ -9,7 +9,7 @@ export type MessageType = z.infer<typeof MessageType>;
 export const Timestamp = z.iso.datetime();
 
 /** States in the order they can be reached; who may say each stands in docs/architecture.md. */
-export const messageStates = [
+const messageStates = [
   "queued",
   "accepted",
   "held",

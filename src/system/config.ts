@@ -8,7 +8,7 @@ import { readTextIfPresent } from "./files.ts";
 import { log } from "./log.ts";
 import { homePaths } from "./paths.ts";
 
-export const defaultHubListen = "127.0.0.1:7700";
+const defaultHubListen = "127.0.0.1:7700";
 export const defaultHubUrl = `http://${defaultHubListen}`;
 
 const HostPort = z
@@ -77,6 +77,8 @@ export type Config = z.output<typeof Config>;
 
 /** Variables with a name of their own (contract.md); every other key is `AI_INTERCOM_<KEY>`. */
 const namedVariables: Record<string, string> = { HUB_URL: "hub.url" };
+const shownVariable = (key: string) =>
+  Object.keys(namedVariables).find((name) => namedVariables[name] === key) ?? variableOf(key);
 
 /** Reads `file` (default: the home's config.yml) and the environment. Warns of unknown keys; throws on wrong values. */
 export function loadConfig(
@@ -100,7 +102,7 @@ export function loadConfig(
 export function describeConfig(): { key: string; variable: string; text: string }[] {
   return leafKeys(Config).map(({ key, schema }) => ({
     key,
-    variable: variableOf(key),
+    variable: shownVariable(key),
     text: schema.description ?? "",
   }));
 }
@@ -115,7 +117,7 @@ function parseYaml(file: string, text: string): Record<string, unknown> {
       "bad_config",
       `${file} is not valid YAML: ${error instanceof Error ? error.message : error}`,
       {
-        hint: `correct the file; every key and its default: ai-intercom status --help`,
+        hint: `correct the file; every key and its meaning: ai-intercom standalone --help`,
       },
     );
   }

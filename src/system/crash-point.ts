@@ -5,13 +5,9 @@ declare const AI_INTERCOM_CRASH_POINTS: boolean | undefined;
 
 const enabled = typeof AI_INTERCOM_CRASH_POINTS === "undefined" || AI_INTERCOM_CRASH_POINTS;
 
-/** Set by in-process tests: throws or kills at the named point. */
-export const crashPlan: { at: ((name: string) => void) | undefined } = { at: undefined };
-
 /** Does nothing unless a test armed this point: `AI_INTERCOM_CRASH=name[:nth]` kills the process with SIGKILL. */
 export function crashPoint(name: string): void {
   if (!enabled) return;
-  crashPlan.at?.(name);
   const wish = process.env.AI_INTERCOM_CRASH;
   if (wish === undefined) return;
   const [wanted, nth = "1"] = wish.split(":");

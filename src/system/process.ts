@@ -10,7 +10,7 @@ export type ProcessIdentity = { pid: number; start: string };
 export type ProcessLook = ProcessIdentity & { parent: number; name: string; argv: string[] };
 
 /** The process that runs as `pid` now; undefined when there is none (a zombie counts as none). */
-export function lookAt(pid: number): ProcessLook | undefined {
+function lookAt(pid: number): ProcessLook | undefined {
   if (!Number.isSafeInteger(pid) || pid <= 0) return undefined;
   return process.platform === "linux" ? lookAtLinux(pid) : lookAtPs(pid);
 }

@@ -1,4 +1,4 @@
-// Waiting, always with an end: delays that a signal cuts short, backoff, deadlines, and work nobody awaits.
+// Waiting, always with an end: delays that a signal cuts short, backoff, and work nobody awaits.
 import { log } from "./log.ts";
 
 /** Resolves after `ms`, or at once when the signal fires; never rejects. */
@@ -13,16 +13,6 @@ export function delay(ms: number, signal?: AbortSignal): Promise<void> {
       resolve();
     }
   });
-}
-
-/** The promise's value, or `fallback` once `ms` have passed. The promise itself goes on. */
-export async function within<T, F>(promise: Promise<T>, ms: number, fallback: F): Promise<T | F> {
-  const timeout = new AbortController();
-  try {
-    return await Promise.race([promise, delay(ms, timeout.signal).then(() => fallback)]);
-  } finally {
-    timeout.abort();
-  }
 }
 
 /** Pauses between tries: doubling from `firstMs` to `maxMs`, each with ±50 % jitter so that many do not march in step. */

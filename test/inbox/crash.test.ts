@@ -11,7 +11,7 @@ import { filesOf, freshDirectory } from "./support.ts";
 log.level = 0; // torn lines are part of the scenario
 
 /** which pass through the point kills, life by life */
-const passes = [1, 1, 2, 3, 5];
+const passes = [1, 1, 2, 4];
 const noneWrong = { lost: [], doubled: [], disordered: [] };
 
 async function crashPoints(): Promise<string[]> {
@@ -61,7 +61,7 @@ test("a kill at any crash point loses, doubles and disorders nothing", async () 
   await Promise.all([worker(), worker(), worker(), worker()]);
   for (const point of points) {
     expect([point, results[point]?.wrong]).toEqual([point, noneWrong]);
-    // rare steps are not passed five times in one life
+    // rare steps are not passed four times in one life
     expect([point, (results[point]?.kills ?? 0) >= 2]).toEqual([point, true]);
   }
 }, 60_000);

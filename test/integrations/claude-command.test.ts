@@ -27,7 +27,7 @@ type Place = { root: string; home: string; program: string };
 
 /** A home and a program that says who started it, with what, in which environment. */
 function place(name: string): Place {
-  const root = mkdtempSync("/tmp/aii-cmd-");
+  const root = mkdtempSync(`${process.env.HOME}/cmd-`);
   const home = `${root}/h ${name}`;
   const program = `${root}/p ${name}/ai-intercom`;
   mkdirSync(`${home}/inbox/pending`, { recursive: true });

@@ -28,7 +28,7 @@ export type TestHome = {
 
 /** `files`: paths below the home → what they hold. */
 export function testHome(files: Readonly<Record<string, string>> = {}): TestHome {
-  const root = mkdtempSync("/tmp/aii-int-");
+  const root = mkdtempSync(`${process.env.HOME}/int-`);
   for (const [path, text] of Object.entries(files)) write(`${root}/${path}`, text);
   const home = `${root}/.config/ai-intercom`;
   return {

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
-export const root = join(import.meta.dir, "../..");
+const root = join(import.meta.dir, "../..");
 export const binary = process.env.AI_INTERCOM_BINARY ?? join(root, "dist/ai-intercom");
 
 if (!existsSync(binary)) throw new Error(`${binary} is not built; try: bun build.ts`);

@@ -94,7 +94,8 @@ export function userText(message: ModelMessage): string {
 function scriptIn(message: ModelMessage): Script | undefined {
   const said = userText(message).replaceAll(/<system-reminder>[\s\S]*?<\/system-reminder>/g, "");
   const everything = strings(message.content).join("\n");
-  return scriptsOf("FAKEMAIL:", everything).at(-1) ?? scriptsOf("FAKE:", said).at(-1);
+  const ofMail = scriptsOf("FAKEMAIL:", withoutScripts("FAKE:", everything));
+  return ofMail.at(-1) ?? scriptsOf("FAKE:", said).at(-1);
 }
 
 /** Every script behind `marker`. A marker that no valid JSON array follows is plain text. */
@@ -109,6 +110,15 @@ function scriptsOf(marker: string, text: string): Script[] {
     from = end ?? start;
     if (end !== undefined) found.push(parse(text.slice(start, end)));
   }
+}
+
+/** A prompt whose script sends mail with a script in it must not be steered by that one. */
+function withoutScripts(marker: string, text: string): string {
+  const at = text.indexOf(`${marker}[`);
+  if (at < 0) return text;
+  const start = at + marker.length;
+  const end = endOfArray(text, start) ?? start;
+  return text.slice(0, start) + withoutScripts(marker, text.slice(end));
 }
 
 /** A script that does not parse is a mistake in the test: it says so instead of running something else. */

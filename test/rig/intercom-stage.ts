@@ -5,7 +5,7 @@ import type { ClaudeVersion } from "../real/install";
 import { ClaudePrint, type ClaudePrintOptions, ClaudeTerminal } from "./claude";
 import { ClaudeHome } from "./claude-home";
 import type { ClaudeOptions, ClaudeProcess } from "./claude-process";
-import { countOccurrences, FakeModel, type LoggedRequest } from "./fake-model";
+import { countOccurrences, FakeModel, type Gate, type LoggedRequest } from "./fake-model";
 import type { Step } from "./fake-script";
 import { Fleet, type Machine } from "./fleet";
 import { bash, isMainTurn } from "./stage";
@@ -53,10 +53,27 @@ export class IntercomStage implements AsyncDisposable {
     return sent;
   }
 
-  /** The states a message has reached, as the hub knows them. */
+  /** The states a message has reached, as the hub knows them, with their times. */
+  async history(messageId: string): Promise<{ state: string; at: string }[]> {
+    return (await this.#host().json("status", messageId)).states;
+  }
+
   async states(messageId: string): Promise<string[]> {
-    const { states } = await this.#host().json("status", messageId);
-    return states.map(({ state }: { state: string }) => state);
+    return (await this.history(messageId)).map(({ state }) => state);
+  }
+
+  /** Whether the hub lists the session with that exact address. */
+  async isOpen(address: string): Promise<boolean> {
+    const { agents }: Agents = await this.#host().json("agents");
+    return agents.some(({ machine_id, project_id, sessions }) =>
+      sessions.some(({ session_id }) => `${machine_id}/${project_id}@${session_id}` === address),
+    );
+  }
+
+  /** A gate of its own name: `step` holds an answer of the model there. */
+  gate(): Gate & { step: Step } {
+    const name = crypto.randomUUID();
+    return { ...this.model.gate(name), step: { gate: name } };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -105,22 +122,16 @@ export class InstalledHome {
   async #session<C extends ClaudeProcess>(claude: C, name: string): Promise<IntercomSession<C>> {
     const { stage, machine } = this;
     try {
-      const local = await waitFor(
-        `a session of claude ${claude.pid}`,
+      const address = await waitFor(
+        `claude ${claude.pid} to be listed by the hub`,
         async () => {
-          const { sessions } = await machine.json("agents").then(({ agents }) => ({
-            sessions: agents
-              .filter((one: { machine_id: string }) => one.machine_id === machine.name)
-              .flatMap((one: { project_id: string; sessions: { session_id: string }[] }) =>
-                one.sessions.map(({ session_id }) => ({ session_id, project: one.project_id })),
-              ) as { session_id: string; project: string }[],
-          }));
           const own = await localSession(machine, claude.pid);
-          return own && sessions.find(({ session_id }) => session_id === own.session_id);
+          const full = own && `${machine.name}/${own.project}@${own.session_id}`;
+          return full && (await stage.isOpen(full)) && full;
         },
         { detail: () => claude.describe() },
       );
-      return new IntercomSession(stage, machine, claude, name, local);
+      return new IntercomSession(stage, machine, claude, name, address);
     } catch (error) {
       await claude.close();
       throw error;
@@ -130,19 +141,18 @@ export class InstalledHome {
 
 /** A real client that others can write to. */
 export class IntercomSession<C extends ClaudeProcess> implements AsyncDisposable {
-  readonly id: string;
-  /** `machine/project@session` */
-  readonly address: string;
-
   constructor(
     readonly stage: IntercomStage,
     readonly machine: Machine,
     readonly claude: C,
     readonly name: string,
-    { session_id, project }: { session_id: string; project: string },
-  ) {
-    this.id = session_id;
-    this.address = `${machine.name}/${project}@${session_id}`;
+    /** `machine/project@session` */
+    readonly address: string,
+  ) {}
+
+  /** The product's id of it, `s-…`. */
+  get id(): string {
+    return this.address.slice(this.address.indexOf("@") + 1);
   }
 
   /** What this session's main agent asked the model, oldest first. */
@@ -202,6 +212,8 @@ export class HeldTool {
     await this.home.files.write(`${this.#name}-go`, "");
   }
 }
+
+type Agents = { agents: { machine_id: string; project_id: string; sessions: { session_id: string }[] }[] };
 
 async function localSession(machine: Machine, pid: number) {
   const { body } = await machine.local("GET", "/api/sessions");

@@ -1,0 +1,98 @@
+// One session through the life of a conversation: it keeps its address and its mail when the context is lost, when the
+// conversation begins anew, and when it is taken up again by another process.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { prompt } from "../rig/fake-script";
+import { HeldTool, type InstalledHome, type IntercomSession, IntercomStage } from "../rig/intercom-stage";
+import type { ClaudeTerminal } from "../rig/claude";
+import { bash, clientsReady, testMs } from "../rig/stage";
+import { waitFor } from "../rig/wait";
+import { claudeVersions } from "./install";
+
+type Session = IntercomSession<ClaudeTerminal>;
+
+const installed = await clientsReady();
+let stage: IntercomStage;
+beforeAll(async () => {
+  if (installed) stage = await IntercomStage.open();
+}, testMs);
+afterAll(async () => stage?.[Symbol.asyncDispose]());
+
+describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => {
+  test(
+    "after /compact and /clear the model still reads its address, and mail still arrives",
+    async () => {
+      const home = await stage.home("atlas");
+      await using session = await home.terminal({ version });
+      await workAndReceive(home, session, "before");
+      expect(addressIn(session)).toBe(1);
+      const native = (await session.claude.waitForStatus("idle")).sessionId;
+
+      await session.claude.submit("/compact");
+      await session.turn("the summary", ({ kind }) => kind === "compaction");
+      await session.claude.waitForScreen("Compacted");
+      await session.claude.waitForStatus("idle");
+      await workAndReceive(home, session, "compacted");
+      expect(addressIn(session)).toBe(1);
+      expect(lastTurn(session)).not.toContain("before prompt");
+
+      await session.claude.waitForStatus("idle");
+      await session.claude.submit("/clear");
+      await session.claude.waitUntil("another native session", async () => {
+        const registry = await session.claude.registry();
+        return registry?.sessionId !== native && registry?.status !== "busy";
+      });
+      await workAndReceive(home, session, "cleared");
+      expect(addressIn(session)).toBe(1);
+      expect(lastTurn(session)).not.toContain("compacted prompt");
+      expect((await session.local())?.session_id).toBe(session.id);
+    },
+    testMs,
+  );
+
+  test(
+    "resumed by another process it has the same address, and what was written meanwhile arrives once",
+    async () => {
+      const home = await stage.home("atlas");
+      const first = await home.terminal({ version });
+      await using _ = first;
+      const { thread_id } = await workAndReceive(home, first, "first");
+      const native = (await first.claude.waitForStatus("idle")).sessionId;
+      await first.claude.close();
+      await waitFor("the session to end at the hub", async () => !(await stage.isOpen(first.address)));
+      const queued = await stage.fleet.machine("limn").json("chat", first.address, "kept for it", "--queue");
+      expect(queued.status).toBe("queued");
+      const replied = await stage.fleet.machine("limn").json("reply", thread_id, "kept in its thread");
+      expect(replied.status).toBe("queued");
+
+      await using again = await home.terminal({ version, args: ["--resume", native] });
+      expect(again.address).toBe(first.address);
+      await workAndReceive(home, again, "again");
+      expect(addressIn(again)).toBeGreaterThan(0);
+      expect(lastTurn(again)).toContain("first prompt");
+      for (const text of ["| kept for it", "| kept in its thread", "| first news"])
+        expect([text, again.counts(text).at(-1)]).toEqual([text, 1]);
+      for (const { message_id } of [queued, replied])
+        await waitFor("seen", async () => (await stage.states(message_id)).includes("seen"));
+    },
+    testMs,
+  );
+});
+
+/** One prompt with one tool call, during which mail arrives that must stand in the next request, once. */
+async function workAndReceive(home: InstalledHome, session: Session, word: string) {
+  const { claude } = session;
+  const tool = new HeldTool(home);
+  const turns = [[tool.step], [bash(`echo ${word}`)], [{ text: `end of ${word}` }]];
+  await claude.submit(prompt(`${word} prompt`, turns));
+  await tool.running();
+  const sent = await stage.write(session.address, `${word} news`);
+  await tool.finish();
+  await claude.waitForAnswer(`end of ${word}`);
+  expect(session.counts(`| ${word} news`).slice(-3)).toEqual([0, 1, 1]);
+  return sent;
+}
+
+const lastTurn = (session: Session) => session.turns().at(-1)?.text ?? "";
+const addressIn = (session: Session) =>
+  lastTurn(session).split(`other agents reach this session as ${session.address}.`).length - 1;

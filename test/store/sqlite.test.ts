@@ -1,0 +1,177 @@
+// The SQLite engine: the contract, group commit, files, and what survives a kill -9.
+import { Database } from "bun:sqlite";
+import { afterEach, describe, expect, test } from "bun:test";
+import { chmodSync, mkdtempSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { openStore } from "../../src/store/open.ts";
+import { crashPlan } from "../../src/system/crash-point.ts";
+import { storeContract } from "./contract.ts";
+import { at, b, furnish, newMessage, roomy } from "./fixtures.ts";
+
+const newPath = () => join(mkdtempSync("/tmp/aii-store-"), "hub.db");
+
+storeContract("sqlite", async () => {
+  const path = newPath();
+  const engine = {
+    store: openStore(path),
+    reopen: async () => {
+      await engine.store.close();
+      engine.store = openStore(path);
+    },
+    dispose: () => engine.store.close(),
+  };
+  return engine;
+});
+
+describe("group commit", () => {
+  afterEach(() => {
+    crashPlan.at = undefined;
+  });
+
+  test("a failing write fails alone", async () => {
+    const store = openStore(newPath());
+    await furnish(store);
+    const invite = { hash: "h", expires_at: at(600) };
+    const results = await Promise.allSettled([
+      store.accept(newMessage("before"), [b], roomy),
+      store.createInvite(invite),
+      store.createInvite(invite),
+      store.accept(newMessage("no such thread", { opens_thread: false }), [b], roomy),
+      store.accept(newMessage("after"), [b], roomy),
+    ]);
+    expect(results.map(({ status }) => status)).toEqual([
+      "fulfilled",
+      "fulfilled",
+      "rejected",
+      "rejected",
+      "fulfilled",
+    ]);
+    expect((await store.undelivered("limn", 0, 10)).map(({ message }) => message.message)).toEqual([
+      "before",
+      "after",
+    ]);
+    await store.close();
+  });
+
+  test("many writes at once share a few commits", async () => {
+    const store = openStore(newPath());
+    await furnish(store);
+    let commits = 0;
+    crashPlan.at = (name) => {
+      if (name === "store.before-commit") commits += 1;
+    };
+    await Promise.all(Array.from({ length: 500 }, (_, n) => store.accept(newMessage(`m${n}`), [b], roomy)));
+    expect(commits).toBeLessThanOrEqual(10);
+    await store.close();
+  });
+
+  test("nobody is told `stored` when the commit fails, and the next one works", async () => {
+    const store = openStore(newPath());
+    await furnish(store);
+    crashPlan.at = (name) => {
+      if (name === "store.before-commit") throw new Error("disk on fire");
+    };
+    const both = [store.accept(newMessage("1"), [b], roomy), store.accept(newMessage("2"), [b], roomy)];
+    expect((await Promise.allSettled(both)).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+    crashPlan.at = undefined;
+    await store.accept(newMessage("3"), [b], roomy);
+    expect((await store.undelivered("limn", 0, 10)).map(({ message }) => message.message)).toEqual(["3"]);
+    await store.close();
+    await expect(store.accept(newMessage("4"), [b], roomy)).rejects.toThrow("closed");
+  });
+});
+
+describe("the file", () => {
+  test("is private, and refused when it is not", async () => {
+    const path = newPath();
+    const store = openStore(path);
+    await store.check();
+    for (const file of [path, `${path}-wal`, `${path}-shm`]) expect(statSync(file).mode & 0o777).toBe(0o600);
+    await store.close();
+    chmodSync(path, 0o644);
+    expect(() => openStore(path)).toThrow("can be used by other users");
+    chmodSync(path, 0o600);
+    symlinkSync(path, `${path}.link`);
+    expect(() => openStore(`${path}.link`)).toThrow("not a regular file");
+  });
+
+  test("durable settings hold on the connection", () => {
+    const path = newPath();
+    openStore(path);
+    const db = new Database(path);
+    expect(db.query("PRAGMA journal_mode").get()).toEqual({ journal_mode: "wal" });
+    db.close();
+  });
+
+  test("of a newer version is refused and left as it is", async () => {
+    const path = newPath();
+    await openStore(path).close();
+    const db = new Database(path);
+    db.run("PRAGMA user_version = 99");
+    db.close();
+    expect(() => openStore(path)).toThrow(/newer ai-intercom \(schema 99/);
+    expect(new Database(path).query("PRAGMA user_version").get()).toEqual({ user_version: 99 });
+  });
+
+  test("that is no database is refused and left as it is", async () => {
+    const path = newPath();
+    writeFileSync(path, "notes of mine, not a database".repeat(100), { mode: 0o600 });
+    expect(() => openStore(path)).toThrow("cannot be opened as a SQLite database");
+    expect(await Bun.file(path).text()).toStartWith("notes of mine");
+  });
+
+  test("a server's address is refused by name", () => {
+    expect(() => openStore("postgres://hub@db/intercom")).toThrow("postgres:// address");
+  });
+});
+
+describe("kill -9 of a writer: what was accepted is there, whole", () => {
+  const entry = join(import.meta.dir, "writer.ts");
+  async function run(
+    path: string,
+    round: string,
+    env: Record<string, string>,
+    enough: number,
+  ): Promise<string[]> {
+    const child = Bun.spawn([process.execPath, entry, path, round], {
+      env: { ...process.env, ...env },
+      stdout: "pipe",
+    });
+    let text = "";
+    for await (const chunk of child.stdout) {
+      text += new TextDecoder().decode(chunk);
+      if (text.split("\n").length > enough) child.kill("SIGKILL");
+    }
+    await child.exited;
+    expect(child.signalCode).toBe("SIGKILL");
+    // the last line may be cut off by the kill
+    return text.split("\n").slice(0, -1);
+  }
+
+  test.each([
+    ["at once", {}, 1],
+    ["after some", {}, 333],
+    ["after many", {}, 2000],
+    ["before a commit", { AI_INTERCOM_CRASH: "store.before-commit:20" }, 1e9],
+    ["after a commit", { AI_INTERCOM_CRASH: "store.after-commit:20" }, 1e9],
+  ])("%s", async (name, env, enough) => {
+    const path = newPath();
+    const first = openStore(path);
+    await furnish(first);
+    await first.close();
+    const accepted = await run(path, name.replaceAll(" ", "-"), env, enough);
+    expect(accepted.length).toBeGreaterThan(0);
+    const store = openStore(path);
+    const stored = await store.undelivered("limn", 0, 1_000_000);
+    const ids = stored.map(({ message }) => message.id);
+    expect(new Set(ids).size).toBe(ids.length);
+    expect(accepted.filter((id) => !ids.includes(id))).toEqual([]);
+    for (const id of ids.slice(-50))
+      expect(await store.message(id)).toMatchObject({ deliveries: [{ state: "accepted" }] });
+    await store.close();
+    const db = new Database(path);
+    expect(db.query("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
+    expect(db.query("PRAGMA foreign_key_check").all()).toEqual([]);
+    db.close();
+  });
+});

@@ -1,0 +1,283 @@
+// This machine: configuration, private files, process identity, keys, signatures, locks, sockets.
+import { expect, test } from "bun:test";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { loadConfig } from "../../src/system/config.ts";
+import { setConfigKeys } from "../../src/system/config-edit.ts";
+import { privateDirectory, readSecret, replaceFile } from "../../src/system/files.ts";
+import { fingerprint, loadOrCreateMachineKey } from "../../src/system/keys.ts";
+import { takeLock } from "../../src/system/lock.ts";
+import { ancestry, identify, isAlive } from "../../src/system/process.ts";
+import { signRequest, verifyRequest } from "../../src/system/signature.ts";
+import { freeSocketPath } from "../../src/system/socket.ts";
+import { backoff } from "../../src/system/wait.ts";
+
+const scratch = () => mkdtempSync("/tmp/aii-sys-");
+const failing = (code: string, text: string) =>
+  expect.objectContaining({ code, message: expect.stringContaining(text) });
+
+test("config: defaults, file, environment over file", () => {
+  const file = `${scratch()}/config.yml`;
+  writeFileSync(file, "machine:\n  id: limn\nlimits:\n  rate: 7\nhub:\n  allow_plain_http: true\n");
+  const config = loadConfig({
+    file,
+    env: {
+      AI_INTERCOM_LIMITS_RATE: "9",
+      HUB_URL: "http://h:1",
+      AI_INTERCOM_HUB_ALLOWED_HOSTS: "a, b",
+      AI_INTERCOM_HUB_ALLOW_PLAIN_HTTP: "false",
+    },
+  });
+  expect(config.machine.id).toBe("limn");
+  expect(config.limits).toMatchObject({ rate: 9, burst: 100, message_bytes: 65_536 });
+  expect(config.hub).toMatchObject({
+    url: "http://h:1",
+    listen: "127.0.0.1:7700",
+    allowed_hosts: ["a", "b"],
+    allow_plain_http: false,
+  });
+  expect(loadConfig({ env: {} }).machine.id).toMatch(/^[A-Za-z0-9]/);
+});
+
+const badConfigs: [string, string, string][] = [
+  ["hub:\n  listen: 99", "hub.listen", "99"],
+  ["hub:\n  listen: 127.0.0.1:99999", "hub.listen", "65535"],
+  ["hub:\n  url: ftp://x", "hub.url", "http://"],
+  ["limits:\n  rate: -1", "limits.rate", "-1"],
+  ["language: de", "language", "en"],
+  ["machine:\n  id: a/b", "machine.id", "a/b"],
+  ["projects: 3", "projects", "3"],
+  ["- a list", "", "keys and values"],
+  ["a: [", "", "not valid YAML"],
+];
+for (const [yaml, key, text] of badConfigs)
+  test(`config: ${JSON.stringify(yaml)} is refused by name`, () => {
+    const file = `${scratch()}/config.yml`;
+    writeFileSync(file, yaml);
+    expect(() => loadConfig({ file, env: {} })).toThrow(failing("bad_config", key));
+    expect(() => loadConfig({ file, env: {} })).toThrow(failing("bad_config", text));
+  });
+
+test("config edits keep comments and order, and write only on change", () => {
+  const file = `${scratch()}/config.yml`;
+  writeFileSync(file, "# mine\nhub:\n  url: http://a:1 # old\nlanguage: fr\n");
+  setConfigKeys(file, { "hub.url": "http://b:2" });
+  expect(readFileSync(file, "utf8")).toBe("# mine\nhub:\n  url: http://b:2 # old\nlanguage: fr\n");
+  const before = statSync(file).mtimeMs;
+  setConfigKeys(file, { "hub.url": "http://b:2" });
+  expect(statSync(file).mtimeMs).toBe(before);
+  writeFileSync(file, "a: [");
+  expect(() => setConfigKeys(file, { "hub.url": "x" })).toThrow(failing("unparsable_file", file));
+  expect(readFileSync(file, "utf8")).toBe("a: [");
+});
+
+test("private directories and secrets: created 0700 and 0600, refused when others may use them", () => {
+  const root = scratch();
+  privateDirectory(`${root}/a/b`);
+  expect(statSync(`${root}/a/b`).mode & 0o777).toBe(0o700);
+  mkdirSync(`${root}/open`, { mode: 0o755 });
+  chmodSync(`${root}/open`, 0o755);
+  expect(() => privateDirectory(`${root}/open`)).toThrow(failing("unsafe_file", `${root}/open`));
+  symlinkSync(`${root}/a`, `${root}/link`);
+  expect(() => privateDirectory(`${root}/link`)).toThrow(failing("unsafe_file", "not a directory"));
+  replaceFile(`${root}/secret`, "x");
+  expect(readSecret(`${root}/secret`)).toBe("x");
+  chmodSync(`${root}/secret`, 0o640);
+  expect(() => readSecret(`${root}/secret`)).toThrow(failing("unsafe_file", "other users"));
+  symlinkSync(`${root}/secret`, `${root}/secret-link`);
+  expect(() => readSecret(`${root}/secret-link`)).toThrow(failing("unsafe_file", "regular file"));
+  expect(readSecret(`${root}/none`)).toBeUndefined();
+});
+
+test("a replaced file is whole, and leaves no temporary beside it", () => {
+  const root = scratch();
+  replaceFile(`${root}/f`, "one");
+  replaceFile(`${root}/f`, "two");
+  expect(readFileSync(`${root}/f`, "utf8")).toBe("two");
+  expect(readdirSync(root)).toEqual(["f"]);
+});
+
+test("a process is its pid and its start: another process with the pid is another", async () => {
+  const me = identify(process.pid);
+  expect(me && isAlive(me)).toBe(true);
+  expect(isAlive({ pid: process.pid, start: "other" })).toBe(false);
+  const child = Bun.spawn(["sleep", "60"]);
+  const identity = identify(child.pid);
+  expect(
+    ancestry(child.pid)
+      .map(({ pid }) => pid)
+      .slice(0, 2),
+  ).toEqual([child.pid, process.pid]);
+  child.kill("SIGKILL");
+  await child.exited;
+  expect(identity && isAlive(identity)).toBe(false);
+  for (const pid of [0, -1, 1.5, Number.NaN, 2 ** 40]) expect(identify(pid)).toBeUndefined();
+});
+
+test("the machine key is made once, private, and its fingerprint is stable", () => {
+  const path = `${scratch()}/machine.key`;
+  const key = loadOrCreateMachineKey(path);
+  expect(loadOrCreateMachineKey(path).publicKey).toBe(key.publicKey);
+  expect(key.publicKey).toMatch(/^[A-Za-z0-9_-]{43}$/);
+  expect(fingerprint(key.publicKey)).toMatch(/^([0-9a-f]{4}-){7}[0-9a-f]{4}$/);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  writeFileSync(path, "nonsense");
+  expect(() => loadOrCreateMachineKey(path)).toThrow(failing("unparsable_file", path));
+});
+
+const body = Buffer.from('{"a":1}');
+const url = "http://hub:7700/api/route?x=1";
+const key = loadOrCreateMachineKey(`${scratch()}/key`);
+const signed = await signRequest("limn", key, { method: "POST", url, body });
+const other = await signRequest("limn", key, { method: "POST", url, body: Buffer.from("{}") });
+type Change = Partial<{
+  method: string;
+  url: string;
+  body: Buffer;
+  headers: Record<string, string>;
+  now: number;
+  publicKey: string;
+}>;
+const verify = (change: Change = {}) =>
+  verifyRequest(
+    {
+      method: change.method ?? "POST",
+      url: change.url ?? url,
+      headers: new Headers(change.headers ?? signed),
+      body: change.body ?? body,
+    },
+    async () => change.publicKey ?? key.publicKey,
+    change.now ?? Date.now(),
+  );
+
+test("a signed request is its machine's", async () => {
+  expect(await verify()).toMatchObject({ machine: "limn", nonce: expect.stringMatching(/^[0-9a-f]{32}$/) });
+  // another authority changes nothing: a proxy may stand between
+  expect(await verify({ url: url.replace("hub:7700", "proxy") })).toMatchObject({ machine: "limn" });
+});
+
+const input = signed["Signature-Input"] ?? "";
+const forgeries: [string, Change, string][] = [
+  ["another method", { method: "PUT" }, "unauthenticated"],
+  ["another path", { url: url.replace("route", "join") }, "unauthenticated"],
+  ["another query", { url: url.replace("x=1", "x=2") }, "unauthenticated"],
+  ["no query", { url: url.replace("?x=1", "") }, "unauthenticated"],
+  ["another body", { body: Buffer.from('{"a":2}') }, "unauthenticated"],
+  [
+    "another body with its own digest",
+    { body: Buffer.from("{}"), headers: { ...signed, "Content-Digest": other["Content-Digest"] ?? "" } },
+    "unauthenticated",
+  ],
+  ["no headers", { headers: {} }, "unauthenticated"],
+  ["no signature", { headers: { ...signed, Signature: "" } }, "unauthenticated"],
+  [
+    "no digest",
+    { headers: { Signature: signed.Signature ?? "", "Signature-Input": input } },
+    "unauthenticated",
+  ],
+  [
+    "a signature of another request",
+    { headers: { ...signed, Signature: other.Signature ?? "" } },
+    "unauthenticated",
+  ],
+  [
+    "another key id",
+    { headers: { ...signed, "Signature-Input": input.replace("limn", "atlas") } },
+    "unauthenticated",
+  ],
+  [
+    "another nonce",
+    { headers: { ...signed, "Signature-Input": input.replace(/nonce="."?/, 'nonce="0') } },
+    "unauthenticated",
+  ],
+  [
+    "another algorithm",
+    { headers: { ...signed, "Signature-Input": input.replace("ed25519", "hmac-sha256") } },
+    "unauthenticated",
+  ],
+  [
+    "another time",
+    {
+      headers: {
+        ...signed,
+        "Signature-Input": input.replace(/created=\d+/, `created=${Math.floor(Date.now() / 1000) - 1}`),
+      },
+    },
+    "unauthenticated",
+  ],
+  [
+    "fewer components",
+    { headers: { ...signed, "Signature-Input": input.replace(' "@query"', "") } },
+    "unauthenticated",
+  ],
+  [
+    "a wrong enrolled key",
+    { publicKey: loadOrCreateMachineKey(`${scratch()}/k2`).publicKey },
+    "unauthenticated",
+  ],
+  ["garbage", { headers: { ...signed, "Signature-Input": "))((", Signature: "))((" } }, "unauthenticated"],
+  ["301 s late", { now: Date.now() + 302_000 }, "clock_skew"],
+  ["301 s early", { now: Date.now() - 302_000 }, "clock_skew"],
+];
+for (const [what, change, code] of forgeries)
+  test(`refused: ${what}`, async () => {
+    expect(await verify(change).catch((error) => error)).toMatchObject({ name: "IntercomError", code });
+  });
+
+test("two signatures in one request are refused", async () => {
+  const headers = {
+    ...signed,
+    "Signature-Input": `${input}, ${input.replace("sig1", "sig2")}`,
+    Signature: `${signed.Signature}, ${signed.Signature?.replace("sig1", "sig2")}`,
+  };
+  expect(await verify({ headers }).catch((error) => error)).toMatchObject({ code: "unauthenticated" });
+});
+
+test("one lock a home: the second holder is refused until the first is gone, kill -9 included", async () => {
+  const path = `${scratch()}/lock`;
+  const code = `const { takeLock } = await import(${JSON.stringify(`${import.meta.dir}/../../src/system/lock.ts`)}); takeLock(${JSON.stringify(path)}, "daemon"); console.log("held"); setInterval(() => {}, 1000);`;
+  const holder = Bun.spawn([process.execPath, "-e", code], { stdout: "pipe", stderr: "inherit" });
+  for await (const _ of holder.stdout) break;
+  expect(() => takeLock(path, "daemon")).toThrow(failing("conflict", String(holder.pid)));
+  holder.kill("SIGKILL");
+  await holder.exited;
+  takeLock(path, "daemon").release();
+});
+
+test("a socket path: a dead one is freed, a living one and a foreign file are refused", async () => {
+  const path = `${scratch()}/s.sock`;
+  await freeSocketPath(path, "daemon");
+  const server = Bun.serve({ unix: path, fetch: () => new Response("x") });
+  expect(await freeSocketPath(path, "daemon").catch((error) => error)).toMatchObject({ code: "conflict" });
+  await server.stop(true);
+  const code = `Bun.serve({ unix: ${JSON.stringify(path)}, fetch: () => new Response("x") }); console.log("up");`;
+  const dying = Bun.spawn([process.execPath, "-e", code], { stdout: "pipe" });
+  for await (const _ of dying.stdout) break;
+  dying.kill("SIGKILL");
+  await dying.exited;
+  expect(existsSync(path)).toBe(true);
+  await freeSocketPath(path, "daemon");
+  expect(existsSync(path)).toBe(false);
+  writeFileSync(path, "a file");
+  expect(await freeSocketPath(path, "daemon").catch((error) => error)).toMatchObject({ code: "unsafe_file" });
+  expect(readFileSync(path, "utf8")).toBe("a file");
+});
+
+test("backoff doubles up to its limit, with jitter around it", () => {
+  const pauses = backoff(100, 1_000);
+  const limits = [100, 200, 400, 800, 1_000, 1_000];
+  for (const limit of limits) {
+    const pause = pauses.next().value;
+    expect(pause).toBeGreaterThanOrEqual(limit * 0.5);
+    expect(pause).toBeLessThanOrEqual(limit * 1.5);
+  }
+});
