@@ -24,17 +24,21 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => 
     async () => {
       const home = await stage.home("atlas");
       await using session = await home.terminal({ version });
-      await workAndReceive(home, session, "before");
+      const { thread_id } = await workAndReceive(home, session, "before");
       expect(addressIn(session)).toBe(1);
       const native = (await session.claude.waitForStatus("idle")).sessionId;
 
       await session.claude.submit("/compact");
-      await session.turn("the summary", ({ kind }) => kind === "compaction");
+      await session.claude.waitUntil("the summary", () =>
+        session.requests().some(({ kind }) => kind === "compaction"),
+      );
       await session.claude.waitForScreen("Compacted");
       await session.claude.waitForStatus("idle");
       await workAndReceive(home, session, "compacted");
       expect(addressIn(session)).toBe(1);
       expect(lastTurn(session)).not.toContain("before prompt");
+      // its delivery is gone with the context: the introduction reminds of what has no answer yet
+      expect(remindersOf(thread_id, session)).toBe(1);
 
       await session.claude.waitForStatus("idle");
       await session.claude.submit("/clear");
@@ -45,6 +49,7 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => 
       await workAndReceive(home, session, "cleared");
       expect(addressIn(session)).toBe(1);
       expect(lastTurn(session)).not.toContain("compacted prompt");
+      expect(remindersOf(thread_id, session)).toBe(1);
       expect((await session.local())?.session_id).toBe(session.id);
     },
     testMs,
@@ -56,7 +61,7 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => 
       const home = await stage.home("atlas");
       const first = await home.terminal({ version });
       await using _ = first;
-      const { thread_id } = await workAndReceive(home, first, "first");
+      const { thread_id, message_id: read } = await workAndReceive(home, first, "first");
       const native = (await first.claude.waitForStatus("idle")).sessionId;
       await first.claude.close();
       await waitFor("the session to end at the hub", async () => !(await stage.isOpen(first.address)));
@@ -70,8 +75,11 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => 
       await workAndReceive(home, again, "again");
       expect(addressIn(again)).toBeGreaterThan(0);
       expect(lastTurn(again)).toContain("first prompt");
-      for (const text of ["| kept for it", "| kept in its thread", "| first news"])
-        expect([text, again.counts(text).at(-1)]).toEqual([text, 1]);
+      expect(remindersOf(thread_id, again)).toBe(1);
+      for (const id of [read, queued.message_id, replied.message_id])
+        expect([id, again.counts(`message ${id},`).at(-1)]).toEqual([id, 1]);
+      expect(again.counts("| kept for it").at(-1)).toBe(1);
+      expect(again.counts("| kept in its thread").at(-1)).toBe(1);
       for (const { message_id } of [queued, replied])
         await waitFor("seen", async () => (await stage.states(message_id)).includes("seen"));
     },
@@ -96,3 +104,5 @@ async function workAndReceive(home: InstalledHome, session: Session, word: strin
 const lastTurn = (session: Session) => session.turns().at(-1)?.text ?? "";
 const addressIn = (session: Session) =>
   lastTurn(session).split(`other agents reach this session as ${session.address}.`).length - 1;
+const remindersOf = (thread: string, session: Session) =>
+  lastTurn(session).split(`thread ${thread}, answered with intercom_reply(`).length - 1;

@@ -1,12 +1,11 @@
-// The SQLite engine: the contract, group commit, files, and what survives a kill -9.
+// The SQLite engine: the contract, its files, and what survives a kill -9.
 import { Database } from "bun:sqlite";
-import { afterEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openStore } from "../../src/store/open.ts";
-import { crashPlan } from "../../src/system/crash-point.ts";
 import { storeContract } from "./contract.ts";
-import { at, b, furnish, newMessage, roomy } from "./fixtures.ts";
+import { furnish } from "./fixtures.ts";
 
 const newPath = () => join(mkdtempSync("/tmp/aii-store-"), "hub.db");
 
@@ -21,64 +20,6 @@ storeContract("sqlite", async () => {
     dispose: () => engine.store.close(),
   };
   return engine;
-});
-
-describe("group commit", () => {
-  afterEach(() => {
-    crashPlan.at = undefined;
-  });
-
-  test("a failing write fails alone", async () => {
-    const store = openStore(newPath());
-    await furnish(store);
-    const invite = { hash: "h", expires_at: at(600) };
-    const results = await Promise.allSettled([
-      store.accept(newMessage("before"), [b], roomy),
-      store.createInvite(invite),
-      store.createInvite(invite),
-      store.accept(newMessage("no such thread", { opens_thread: false }), [b], roomy),
-      store.accept(newMessage("after"), [b], roomy),
-    ]);
-    expect(results.map(({ status }) => status)).toEqual([
-      "fulfilled",
-      "fulfilled",
-      "rejected",
-      "rejected",
-      "fulfilled",
-    ]);
-    expect((await store.undelivered("limn", 0, 10)).map(({ message }) => message.message)).toEqual([
-      "before",
-      "after",
-    ]);
-    await store.close();
-  });
-
-  test("many writes at once share a few commits", async () => {
-    const store = openStore(newPath());
-    await furnish(store);
-    let commits = 0;
-    crashPlan.at = (name) => {
-      if (name === "store.before-commit") commits += 1;
-    };
-    await Promise.all(Array.from({ length: 500 }, (_, n) => store.accept(newMessage(`m${n}`), [b], roomy)));
-    expect(commits).toBeLessThanOrEqual(10);
-    await store.close();
-  });
-
-  test("nobody is told `stored` when the commit fails, and the next one works", async () => {
-    const store = openStore(newPath());
-    await furnish(store);
-    crashPlan.at = (name) => {
-      if (name === "store.before-commit") throw new Error("disk on fire");
-    };
-    const both = [store.accept(newMessage("1"), [b], roomy), store.accept(newMessage("2"), [b], roomy)];
-    expect((await Promise.allSettled(both)).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
-    crashPlan.at = undefined;
-    await store.accept(newMessage("3"), [b], roomy);
-    expect((await store.undelivered("limn", 0, 10)).map(({ message }) => message.message)).toEqual(["3"]);
-    await store.close();
-    await expect(store.accept(newMessage("4"), [b], roomy)).rejects.toThrow("closed");
-  });
 });
 
 describe("the file", () => {
