@@ -14,6 +14,7 @@ import type { HomePaths } from "../system/paths.ts";
 import { isAlive } from "../system/process.ts";
 import { background } from "../system/wait.ts";
 import { Deliveries } from "./delivery.ts";
+import { Doorbell } from "./doorbell.ts";
 import { Hooks } from "./hook.ts";
 import { Link } from "./link.ts";
 import { serveLocalApi } from "./local-api.ts";
@@ -52,6 +53,7 @@ export class Daemon {
   readonly #sessions: Sessions;
   readonly #deliveries: Deliveries;
   readonly #events = new SessionEvents();
+  readonly #doorbell: Doorbell;
   readonly #link: Link;
   readonly #sender: Sender;
   #hubUrl: string;
@@ -85,6 +87,7 @@ export class Daemon {
       unreadLimit: config.limits.unread,
     });
     this.#deliveries = new Deliveries(this.#sessions, this.#outbox, config.language);
+    this.#doorbell = new Doorbell(this.#sessions, this.#events, config.language);
     this.#link = this.#makeLink();
     if (this.#state.revoked) this.#link.state = "revoked";
     const parts = {
@@ -109,6 +112,7 @@ export class Daemon {
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#presenceTimer);
     this.#deliveries.stop();
+    this.#doorbell.stop();
     this.#events.close();
     await this.#server?.stop();
     await this.#link.stop();
@@ -126,9 +130,13 @@ export class Daemon {
     this.#sessions.onChange = () => this.#presenceSoon();
     this.#sessions.onEnd = (session) => {
       this.#deliveries.giveBack(session);
+      this.#doorbell.forget(session);
       this.#events.ended(session);
     };
-    this.#deliveries.onMail = (session) => this.#events.mail(session);
+    this.#deliveries.onMail = (session) => {
+      this.#events.mail(session);
+      this.#doorbell.consider(session);
+    };
     this.#events.onGone = () => this.#sessions.sweep();
     this.#sessions.restore();
     removeStaleMarkers(paths.inbox, (marker) => isAlive(marker));
@@ -151,6 +159,7 @@ export class Daemon {
       reconnect: () => this.#reconnect(),
     });
     this.#deliveries.start();
+    this.#doorbell.start();
     this.#timers = [
       setInterval(() => this.#sessions.sweep(), sweepMs),
       setInterval(() => this.#presenceIfChanged(), statusMs),

@@ -43,6 +43,12 @@ export class SessionEvents {
     this.#tell(session.stored.session_id, { event: "mail", waiting: session.inbox.unread });
   }
 
+  ring(session: Session, text: string): void {
+    // one bell is enough, where an agent has two MCP servers of ours
+    const listener = [...this.#listeners].findLast((one) => one.sessionId === session.stored.session_id);
+    listener?.send(lineOf({ event: "ring", text }));
+  }
+
   ended(session: Session): void {
     this.#tell(session.stored.session_id, { event: "ended" });
   }

@@ -20,7 +20,9 @@ export type Session = {
   provisional: boolean;
 };
 
-export type Binding = Partial<Pick<StoredSession, "native_session_id" | "transcript_path" | "cwd" | "agent">>;
+export type Binding = Partial<
+  Pick<StoredSession, "native_session_id" | "transcript_path" | "cwd" | "agent" | "wake">
+>;
 
 /** ms that a new session waits for the hook that tells which conversation it is; the hook follows within 0.4 s */
 const provisionalMs = 1_500;
@@ -121,8 +123,8 @@ export class Sessions {
   }
 
   /** What a hook or a later registration tells about a known session. Undefined fields change nothing. */
-  bind(session: Session, { native_session_id, transcript_path, cwd, agent }: Binding): Session {
-    const given = Object.entries({ native_session_id, transcript_path, cwd, agent }).filter(
+  bind(session: Session, { native_session_id, transcript_path, cwd, agent, wake }: Binding): Session {
+    const given = Object.entries({ native_session_id, transcript_path, cwd, agent, wake }).filter(
       ([, value]) => value !== undefined,
     );
     const next = { ...session.stored, ...Object.fromEntries(given) };
@@ -148,7 +150,11 @@ export class Sessions {
     const wasNeverTold = session.provisional;
     this.end(session);
     if (wasNeverTold) this.#state.removeSession(session.stored.session_id);
-    return this.#reopen(before, session.process, { agent: session.stored.agent, cwd: session.stored.cwd });
+    return this.#reopen(before, session.process, {
+      agent: session.stored.agent,
+      cwd: session.stored.cwd,
+      wake: session.stored.wake,
+    });
   }
 
   update(session: Session, changes: Partial<StoredSession>): Session {
@@ -199,6 +205,7 @@ export class Sessions {
       cwd: body.cwd,
       native_session_id: body.native_session_id,
       mission_id: body.mission_id,
+      wake: body.wake,
       replied: {},
     });
     const hookWillTell =

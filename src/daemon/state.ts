@@ -19,6 +19,7 @@ export const StoredSession = z.object({
   native_session_id: z.string().optional(),
   transcript_path: z.string().optional(),
   mission_id: z.string().optional(),
+  wake: z.enum(["socket", "none"]).optional(),
   /** thread → when this session last wrote in it */
   replied: z.record(z.string(), z.string()).default({}),
 });

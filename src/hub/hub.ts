@@ -17,7 +17,7 @@ import { Enrolment } from "./enrolment.ts";
 import { Events } from "./events.ts";
 import { type LinkSocketData, linkSocketHandler } from "./link-socket.ts";
 import { Links, offlineReason } from "./links.ts";
-import { isWildcard, listenAddress, refuseOpenPlainHttp } from "./listen.ts";
+import { listenAddress, localUrl, publicUrl, refuseOpenPlainHttp } from "./listen.ts";
 import { Notices } from "./notices.ts";
 import { Operations } from "./operations.ts";
 import { isoAt, type Parts } from "./parts.ts";
@@ -74,7 +74,7 @@ export class Hub {
     this.#parts = { store, events, links, config, now };
     this.#notices = new Notices(this.#parts);
     const enrolment = new Enrolment(this.#parts, {
-      inviteUrl: () => config.hub.url ?? this.url,
+      inviteUrl: () => publicUrl(config, this.port),
       tellNotices,
     });
     const router = new Router(this.#parts);
@@ -88,9 +88,7 @@ export class Hub {
 
   /** Where this computer reaches the hub. */
   get url(): string {
-    const { hostname } = listenAddress(this.#parts.config.hub.listen);
-    const host = isWildcard(hostname) ? "127.0.0.1" : hostname;
-    return `http://${host.includes(":") ? `[${host}]` : host}:${this.port}`;
+    return localUrl(this.#parts.config, this.port);
   }
 
   /** A standalone's own machine needs no invite: who runs the hub owns it. A revoked one stays revoked. */

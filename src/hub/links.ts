@@ -32,6 +32,11 @@ export class Links {
     return this.#links.has(machine);
   }
 
+  /** Why the linked machine takes no mail for this session now; undefined when it does. */
+  refusal(machine: string, session: string): string | undefined {
+    return this.#links.get(machine)?.pump.refusal(session);
+  }
+
   get count(): number {
     return this.#links.size;
   }
@@ -52,6 +57,11 @@ export class Links {
     if (!older) this.#tell(machine, "online");
     background("link start", () => this.#closeIfStale(link));
     return link;
+  }
+
+  /** An upgrade took its epoch and then failed: what the older link says counts no more, so it must dial again. */
+  lapsed(machine: string): void {
+    this.#links.get(machine)?.link.close(closeCodes.goingAway, "dial again");
   }
 
   /** The socket of this link closed. */

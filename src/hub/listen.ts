@@ -42,7 +42,29 @@ export function isAllowedHost(host: string | null, config: Config): boolean {
   return isWildcard(hostname) && ownAddresses().includes(name);
 }
 
-export function isWildcard(hostname: string): boolean {
+/** Where other machines find a hub that listens on `port`, unless hub.url says it. */
+export function publicUrl(config: Config, port: number): string {
+  if (config.hub.url !== undefined) return config.hub.url;
+  const { hostname } = listenAddress(config.hub.listen);
+  return httpUrl(isWildcard(hostname) ? (config.machine.tailscale_ip ?? networkAddress()) : hostname, port);
+}
+
+/** Where this computer finds it. */
+export function localUrl(config: Config, port: number): string {
+  const { hostname } = listenAddress(config.hub.listen);
+  return httpUrl(isWildcard(hostname) ? "127.0.0.1" : hostname, port);
+}
+
+function httpUrl(hostname: string, port: number): string {
+  return `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+}
+
+function networkAddress(): string {
+  const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+  return addresses.find(({ internal, family }) => !internal && family === "IPv4")?.address ?? "127.0.0.1";
+}
+
+function isWildcard(hostname: string): boolean {
   return hostname === "0.0.0.0" || hostname === "::";
 }
 

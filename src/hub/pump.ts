@@ -19,10 +19,12 @@ export class Pump {
   readonly #onFailed: () => void;
   /** seq → session, of what was sent and is not settled */
   readonly #inFlight = new Map<number, string>();
-  /** sessions whose daemon refused mail: nothing more goes to them until `restart` */
-  readonly #stalled = new Set<string>();
+  /** session → why its daemon refused mail: nothing more goes to it until `restart` */
+  readonly #stalled = new Map<string, string>();
   /** stalled sessions that go on once nothing of theirs is in flight */
   readonly #resuming = new Set<string>();
+  /** sessions that were stalled: one message first, the rest when it was taken */
+  readonly #probing = new Set<string>();
   #started = false;
   #running = false;
   #again = false;
@@ -39,7 +41,7 @@ export class Pump {
   /** From the oldest message on: at the link's first presence, and when sessions may take mail again. */
   restart(): void {
     this.#started = true;
-    for (const session of this.#stalled) this.#resuming.add(session);
+    for (const session of this.#stalled.keys()) this.#resuming.add(session);
     this.#resume();
   }
 
@@ -52,6 +54,11 @@ export class Pump {
 
   get stalled(): boolean {
     return this.#stalled.size > 0;
+  }
+
+  /** Why this session takes no mail now; undefined when it does. */
+  refusal(session: string): string | undefined {
+    return this.#stalled.get(session);
   }
 
   async #run(): Promise<void> {
@@ -77,7 +84,7 @@ export class Pump {
     if (round !== this.#round) return true;
     for (const outgoing of batch) {
       this.#cursor = outgoing.seq;
-      if (this.#inFlight.has(outgoing.seq) || this.#stalled.has(outgoing.session_id)) continue;
+      if (this.#inFlight.has(outgoing.seq) || !this.#takes(outgoing.session_id)) continue;
       this.#inFlight.set(outgoing.seq, outgoing.session_id);
       background("delivery", () => this.#deliver(outgoing));
     }
@@ -90,7 +97,8 @@ export class Pump {
       if (finding) await this.#settle(seq, finding);
     } finally {
       this.#inFlight.delete(seq);
-      if (this.#resuming.has(session_id)) this.#resume();
+      const probed = finding?.state === "delivered" && this.#probing.delete(session_id);
+      if (probed || this.#resuming.has(session_id)) this.#resume();
       else this.more();
     }
   }
@@ -101,8 +109,7 @@ export class Pump {
       const answer = await this.#link.request("deliver", { session_id: session, message }, answerDeadlineMs);
       const { status } = Delivered.parse(answer);
       if (status === "delivered") return { state: "delivered" };
-      this.#stalled.add(session);
-      return { state: "queued", reason: status === "inbox_full" ? "the inbox is full" : "session ended" };
+      return this.#stall(session, status === "inbox_full" ? "the inbox is full" : "session ended");
     } catch (thrown) {
       if (!this.#link.open) return undefined;
       const error = toIntercomError(thrown);
@@ -113,9 +120,18 @@ export class Pump {
       });
       // A message it can never read must not block those behind it; anything else is tried again.
       if (error.code === "bad_request") return { state: "failed", reason: `refused: ${error.message}` };
-      this.#stalled.add(session);
-      return { state: "queued", reason: "the machine could not store it; it is tried again" };
+      return this.#stall(session, "the machine could not store it; it is tried again");
     }
+  }
+
+  #stall(session: string, reason: string): Finding {
+    this.#stalled.set(session, reason);
+    return { state: "queued", reason };
+  }
+
+  #takes(session: string): boolean {
+    if (this.#stalled.has(session)) return false;
+    return !this.#probing.has(session) || !this.#isInFlight(session);
   }
 
   async #settle(seq: number, finding: Finding): Promise<void> {
@@ -131,6 +147,7 @@ export class Pump {
       if (this.#isInFlight(session)) continue;
       this.#resuming.delete(session);
       this.#stalled.delete(session);
+      this.#probing.add(session);
     }
     this.#cursor = 0;
     this.#round += 1;

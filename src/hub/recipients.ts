@@ -90,8 +90,9 @@ function reached(parts: Parts, session: Session): Recipient {
   const { machine_id: machine, project_id: project, session_id, ended_at } = session;
   const address: SessionAddress = { kind: "session", machine, project, session: session_id };
   if (ended_at !== null) return { ...address, wait: ended(parts) };
-  if (parts.links.isLinked(machine)) return address;
-  return { ...address, wait: { reason: offlineReason(machine) } };
+  if (!parts.links.isLinked(machine)) return { ...address, wait: { reason: offlineReason(machine) } };
+  const reason = parts.links.refusal(machine, session_id);
+  return reason === undefined ? address : { ...address, wait: { reason } };
 }
 
 function ended({ now }: Parts) {

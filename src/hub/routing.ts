@@ -4,6 +4,7 @@ import { type Address, formatAddress, parseAddress } from "../protocol/address.t
 import { IntercomError } from "../protocol/errors.ts";
 import type { RouteInput } from "../protocol/hub-api.ts";
 import { newThreadId } from "../protocol/ids.ts";
+import { maxFrameBytes } from "../protocol/link.ts";
 import type { ChatAnswer } from "../protocol/message.ts";
 import type { AcceptOutcome, NewMessage, Recipient, StoredMessage } from "../store/store.ts";
 import type { Watch } from "./events.ts";
@@ -15,6 +16,9 @@ import { otherEnds } from "./thread.ts";
 
 /** ms a sender waits for `delivered`; delivery.md */
 const deliveredWaitMs = 2_000;
+
+/** bytes of a message's text as JSON: a frame, less room for its other fields */
+const maxFramedBytes = maxFrameBytes - 16 * 1024;
 
 type From = Exclude<Address, { kind: "project" }>;
 type Place = { recipients: Recipient[]; thread_id: string; opens_thread: boolean };
@@ -165,6 +169,13 @@ function checkMessage({ type, payload: { message } }: RouteInput, limit: number)
     throw new IntercomError(
       "message_too_large",
       `the message has ${bytes} bytes; at most ${limit} are allowed`,
+    );
+  // Whatever limit is configured: a message that fits no frame could never be delivered.
+  const framed = Buffer.byteLength(JSON.stringify(message));
+  if (framed > maxFramedBytes)
+    throw new IntercomError(
+      "message_too_large",
+      `the message takes ${framed} bytes on the link; at most ${maxFramedBytes} are possible`,
     );
 }
 

@@ -109,12 +109,15 @@ export class Server {
   async #link({ request, server }: Visit, asker: Asker): Promise<Response | undefined> {
     if (request.method !== "GET") throw methodNotAllowed(request.method, ["GET"]);
     if (asker.kind !== "machine") throw new IntercomError("forbidden", "a link is for an enrolled machine");
+    if (request.headers.get("upgrade")?.toLowerCase() !== "websocket")
+      throw new IntercomError("bad_request", "GET /api/link is a WebSocket upgrade");
     const { machine } = asker;
     const spoken = request.headers.get("x-ai-intercom-protocol");
     const epoch = await this.#parts.store.acquireEpoch(machine);
     const speaks = spoken === String(linkProtocolVersion);
     if (server.upgrade(request, { data: { machine, epoch, speaks, link: undefined } })) return undefined;
-    throw new IntercomError("bad_request", "GET /api/link is a WebSocket upgrade");
+    this.#parts.links.lapsed(machine);
+    throw new IntercomError("bad_request", "the WebSocket upgrade is incomplete");
   }
 
   async #events({ request, server }: Visit, asker: Asker, pid: number | undefined): Promise<Response> {

@@ -5,6 +5,7 @@ import { claudeActivity } from "./claude-activity.ts";
 import { formatClaudeHookOutput, parseClaudeHookEvent, supportsClaudeHook } from "./claude-event.ts";
 import { checkClaude, installClaude, isClaudePresent, uninstallClaude } from "./claude-install.ts";
 import { readClaudeTranscriptLine } from "./claude-transcript.ts";
+import { claudeWake } from "./claude-wake.ts";
 import type { Integration } from "./integration.ts";
 
 export const claude: Integration = {
@@ -18,6 +19,7 @@ export const claude: Integration = {
   formatHookOutput: formatClaudeHookOutput,
   readTranscriptLine: readClaudeTranscriptLine,
   activity: claudeActivity,
+  wakeRoute: claudeWake,
   install: installClaude,
   uninstall: uninstallClaude,
   check: checkClaude,

@@ -87,6 +87,9 @@ export type CheckReport = {
   notes: string[];
 };
 
+/** Posts a line that starts a turn of the idle agent. Rejects when it cannot be written; proves nothing else. */
+export type Wake = (text: string) => Promise<void>;
+
 export type Integration = {
   /** as in `install AGENT` and in a session's `agent` field */
   name: string;
@@ -108,6 +111,9 @@ export type Integration = {
   readTranscriptLine: TranscriptReader;
   /** What the agent says of itself now. Another process that had the same pid is not taken for it. */
   activity(agent: AgentProcess, hints?: ActivityHints): Activity;
+
+  /** How an MCP server with this environment wakes its own agent; undefined where it cannot. */
+  wakeRoute(env: Record<string, string | undefined>): Wake | undefined;
 
   install(options: InstallOptions): Promise<InstallReport>;
   uninstall(options: UninstallOptions): Promise<InstallReport>;

@@ -13,6 +13,7 @@ export const unknownAgent: Integration = {
   formatHookOutput: () => "",
   readTranscriptLine: () => undefined,
   activity: () => ({ status: "unknown" }),
+  wakeRoute: () => undefined,
   install: notSupported,
   uninstall: notSupported,
   check: notSupported,

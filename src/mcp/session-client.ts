@@ -17,7 +17,7 @@ export type SessionClientOptions = {
   socket: string;
   registration: () => RegisterSession;
   /** something happened to the session: mail arrived */
-  onEvent?: (event: SessionEvent) => void;
+  onEvent?: (event: SessionEvent) => Promise<void>;
 };
 
 export class SessionClient {

@@ -1,7 +1,7 @@
 // `ai-intercom mcp-server`: the MCP server on stdin and stdout, for the agent that started it. Ends with its
 // agent: at the end of stdin, on a signal, or when its parent is gone.
 import { StdioServerTransport } from "@modelcontextprotocol/sdk/server/stdio.js";
-import { integrationOfClient } from "../integrations/integration.ts";
+import { integrationOf, integrationOfClient } from "../integrations/integration.ts";
 import { log } from "../system/log.ts";
 import { homePaths } from "../system/paths.ts";
 import { background } from "../system/wait.ts";
@@ -17,6 +17,7 @@ export async function serveStdio(): Promise<void> {
   const parent = process.ppid;
   const above = agentAbove(parent);
   let agent = above.agent;
+  const wake = () => integrationOf(agent).wakeRoute(process.env);
   const client = new SessionClient({
     socket: homePaths().daemonSocket,
     registration: () => ({
@@ -24,7 +25,11 @@ export async function serveStdio(): Promise<void> {
       cwd: process.cwd(),
       agent: agent === "unknown" ? undefined : agent,
       mission_id: process.env.AI_INTERCOM_MISSION_ID,
+      wake: wake() ? "socket" : "none",
     }),
+    onEvent: async (event) => {
+      if (event.event === "ring") await wake()?.(event.text);
+    },
   });
   const written = new PrintedClaims((nonce) => client.confirm(nonce));
   const server = intercomServer(

@@ -22,6 +22,8 @@ export const RegisterSession = z
     cwd: absolutePath.optional(),
     native_session_id: z.string().max(128).optional(),
     mission_id: z.string().max(64).optional(),
+    /** how this MCP server can wake its agent when it is idle */
+    wake: z.enum(["socket", "none"]).optional(),
     /** accepted for older scripts and ignored: the daemon computes the path itself */
     inbox_path: z.string().optional(),
   })
@@ -95,6 +97,8 @@ export const ConfirmClaim = z.object({ session_id: SessionId, nonce: z.string().
 /** One line of the stream `GET /api/session/:id/events`; a blank line is a keep-alive. */
 export const SessionEvent = z.discriminatedUnion("event", [
   z.object({ event: z.literal("mail"), waiting: z.number() }),
+  /** the agent is idle and mail waits: wake it with this text */
+  z.object({ event: z.literal("ring"), text: z.string() }),
   z.object({ event: z.literal("ended") }),
 ]);
 export type SessionEvent = z.infer<typeof SessionEvent>;

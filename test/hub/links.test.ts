@@ -98,14 +98,61 @@ test("a full inbox stops its session's stream only, in order, and goes on when s
     status: "queued",
     reason: "the inbox is full",
   });
-  const waiting = mac.chat("web@s-a", "limn/api", "b1");
+  expect(await mac.chat("web@s-a", "limn/api", "b1")).toMatchObject({
+    status: "queued",
+    reason: "the inbox is full",
+  });
   expect(await mac.chat("web@s-a", "limn/lib", "c0")).toMatchObject({ status: "delivered" });
   expect(limn.texts()).toEqual(["b0", "c0"]);
   limn.verdict = () => "delivered";
   await limn.receipt("s-b", "msg-read-before", "offered");
   await limn.arrived(4);
   expect(limn.texts("s-b")).toEqual(["b0", "b0", "b1"]);
-  expect(await waiting).toMatchObject({ status: "delivered" });
+});
+
+test("a session that refused mail is tried with one message before the rest", async () => {
+  await using hub = await startHub();
+  const mac = await Peer.online(hub, "mac", "web@s-a");
+  const limn = await Peer.online(hub, "limn", "api@s-b");
+  limn.verdict = () => "inbox_full";
+  for (let n = 0; n < 10; n++) await mac.chat("web@s-a", "limn/api", `m${n}`);
+  const refused = limn.received.length;
+  await limn.presence(session("api@s-b"));
+  await limn.arrived(refused + 1);
+  await limn.presence(session("api@s-b"));
+  await limn.arrived(refused + 2);
+  expect(limn.texts().slice(refused)).toEqual(["m0", "m0"]);
+  limn.verdict = () => "delivered";
+  await hub.hub.sweep();
+  await limn.arrived(refused + 12);
+  expect(limn.texts().slice(refused + 2)).toEqual(Array.from({ length: 10 }, (_, n) => `m${n}`));
+});
+
+test("a large backlog passes a slow socket in order, nothing dropped", async () => {
+  await using hub = await startHub({ limits: { rate: 1e6, burst: 1e6 } });
+  const mac = await Peer.online(hub, "mac", "web@s-a");
+  const limn = await Peer.online(hub, "limn", "api@s-b");
+  limn.close();
+  await waitFor(
+    "limn offline",
+    async () => (await hub.person("GET", "/api/machines")).body.machines[0]?.status === "offline",
+  );
+  const text = "x".repeat(60_000);
+  await Promise.all(Array.from({ length: 300 }, (_, n) => mac.chat("web@s-a", "limn/api", `${n} ${text}`)));
+  await limn.connect();
+  await limn.presence(session("api@s-b"));
+  await limn.arrived(300);
+  expect(limn.texts().map((line) => Number(line.split(" ")[0]))).toEqual(
+    Array.from({ length: 300 }, (_, n) => n),
+  );
+});
+
+test("asking for the link without an upgrade leaves the live link alone", async () => {
+  await using hub = await startHub();
+  const mac = await Peer.online(hub, "mac", "web@s-a");
+  const limn = await Peer.online(hub, "limn", "api@s-b");
+  expect((await limn.http("GET", "/api/link")).status).toBe(400);
+  expect(await mac.chat("web@s-a", "limn/api", "still there")).toMatchObject({ status: "delivered" });
 });
 
 test("a sender that writes too fast is told how long to wait", async () => {

@@ -14,7 +14,7 @@ import { waitFor } from "./wait";
 /** Header by which the fake model's log tells the clients apart; it outlives `/clear`. */
 const clientHeader = "x-test-client";
 
-type Start<Options extends ClaudeOptions> = Omit<Options, "home" | "cwd"> & { project?: string };
+type Start<Options extends ClaudeOptions> = Omit<Options, "home" | "cwd">;
 
 /** Fleet and model of one test or one file. Disposing it fails if the model met a problem. */
 export class IntercomStage implements AsyncDisposable {
@@ -36,11 +36,12 @@ export class IntercomStage implements AsyncDisposable {
     }
   }
 
-  /** A home on that machine, with the hooks and the MCP entry that `ai-intercom install claude` wrote. */
-  async home(machineName: string, projects: readonly string[] = ["project"]): Promise<InstalledHome> {
+  /** A home on that machine, with the hooks and the MCP entry that `ai-intercom install claude` merged into it. */
+  async home(machineName: string, settings?: Readonly<Record<string, unknown>>): Promise<InstalledHome> {
     const machine = this.fleet.machine(machineName);
-    const home = await ClaudeHome.create({ modelUrl: this.model.url, projects });
+    const home = await ClaudeHome.create({ modelUrl: this.model.url });
     this.#homes.push(home);
+    if (settings) await home.writeSettings(settings);
     const { code, err } = await machine.run(["install", "claude"], { env: { HOME: home.path } });
     if (code !== 0) throw new Error(`install claude exited ${code}: ${err}`);
     return new InstalledHome(this, machine, home);
@@ -110,11 +111,10 @@ export class InstalledHome {
     return this.#session(claude, name);
   }
 
-  #options<O extends ClaudeOptions>({ project, ...options }: Start<O>, name: string) {
+  #options<O extends ClaudeOptions>(options: Start<O>, name: string) {
     return {
       ...options,
       home: this.files,
-      cwd: this.files.project(project),
       env: { ...options.env, ANTHROPIC_CUSTOM_HEADERS: `${clientHeader}: ${name}` },
     };
   }

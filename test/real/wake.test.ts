@@ -1,0 +1,88 @@
+// An idle agent wakes on a chat, once: the MCP server rings its own session's socket, the hook that fires for the
+// ring carries the mail into the same request.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mail, prompt } from "../rig/fake-script";
+import { IntercomStage, intercom } from "../rig/intercom-stage";
+import { clientsReady, testMs } from "../rig/stage";
+
+const installed = await clientsReady();
+let stage: IntercomStage;
+beforeAll(async () => {
+  if (installed) stage = await IntercomStage.open();
+}, testMs);
+afterAll(async () => stage?.[Symbol.asyncDispose]());
+
+/** ms from the send to the model's request, of an idle agent (issue: within 2 s) */
+const wakeMs = 2_000;
+
+describe.skipIf(!installed)("claude 2.1.330", () => {
+  for (const permissionMode of ["bypassPermissions", "default"] as const)
+    test(
+      `idle in ${permissionMode} mode: a chat starts a turn within 2 s and stands in it once`,
+      async () => {
+        const home = await stage.home("atlas");
+        await using session = await home.terminal({ version: "2.1.330", permissionMode });
+        await session.claude.submit(prompt("first", [[{ text: "end of first" }]]));
+        await session.claude.waitForAnswer("end of first");
+        await session.claude.waitForStatus("idle");
+        const before = session.turns().length;
+        const sentAt = Date.now();
+        await stage.write(session.address, mail("wake up", [[{ text: "I am awake" }]]));
+        const woken = await session.turn("the woken turn", ({ text }) => text.includes("wake up"));
+        expect(woken.atMs - sentAt).toBeLessThan(wakeMs);
+        await session.claude.waitForAnswer("I am awake");
+        await session.claude.waitForStatus("idle");
+        expect(session.turns().length).toBe(before + 1);
+        expect(session.counts("| wake up").at(-1)).toBe(1);
+        expect(woken.text).toContain("[ai-intercom ring ");
+      },
+      testMs,
+    );
+
+  test(
+    "two idle sessions of one project: each is woken by its own mail only",
+    async () => {
+      const home = await stage.home("limn");
+      await using left = await home.terminal({ version: "2.1.330" });
+      await using right = await home.terminal({ version: "2.1.330" });
+      for (const session of [left, right]) {
+        await session.claude.submit(prompt("start", [[{ text: `ready ${session.id}` }]]));
+        await session.claude.waitForAnswer(`ready ${session.id}`);
+        await session.claude.waitForStatus("idle");
+      }
+      await stage.write(left.address, mail("only left", [[{ text: "left woke" }]]));
+      await left.claude.waitForAnswer("left woke");
+      await stage.write(right.address, mail("only right", [[{ text: "right woke" }]]));
+      await right.claude.waitForAnswer("right woke");
+      expect([left.turns().length, right.turns().length]).toEqual([2, 2]);
+      expect([left.counts("| only left").at(-1), left.counts("only right").at(-1)]).toEqual([1, 0]);
+      expect([right.counts("| only right").at(-1), right.counts("only left").at(-1)]).toEqual([1, 0]);
+    },
+    testMs,
+  );
+
+  test(
+    "an idle agent answers a peer by itself: two sessions talk without a person",
+    async () => {
+      const [a, b] = [await stage.home("limn"), await stage.home("atlas")];
+      await using asker = await a.terminal({ version: "2.1.330" });
+      await using answerer = await b.terminal({ version: "2.1.330" });
+      await answerer.claude.submit(prompt("hello", [[{ text: "waiting" }]]));
+      await answerer.claude.waitForAnswer("waiting");
+      await answerer.claude.waitForStatus("idle");
+      const question = mail("what is the port?", [
+        [intercom("chat", { to: asker.address, message: "the port is 8080" })],
+        [{ text: "answered" }],
+      ]);
+      await asker.claude.submit(
+        prompt("ask", [[intercom("chat", { to: answerer.address, message: question })], [{ text: "asked" }]]),
+      );
+      await asker.claude.waitForAnswer("asked");
+      await asker.turn("the answer", ({ text }) => text.includes("| the port is 8080"));
+      await answerer.claude.waitForAnswer("answered");
+      expect(asker.counts("| the port is 8080").at(-1)).toBe(1);
+    },
+    testMs,
+  );
+});
