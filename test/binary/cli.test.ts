@@ -80,7 +80,11 @@ test("shapes that scripts rely on", async () => {
   expect(Date.parse(invite.expires_at) - Date.now()).toBeGreaterThan(9 * 60_000);
   const { machines } = await limn().json("machines");
   expect(machines.map((one: { id: string }) => one.id).sort()).toEqual(["atlas", "limn"]);
-  expect(machines[0]).toMatchObject({ id: expect.any(String), status: "online", last_seen: expect.any(String) });
+  expect(machines[0]).toMatchObject({
+    id: expect.any(String),
+    status: "online",
+    last_seen: expect.any(String),
+  });
   expect(machines[1].fingerprint).toMatch(/^([0-9a-f]{4}-){7}[0-9a-f]{4}$/);
   expect(await limn().json("agents")).toEqual({ agents: [] });
   // facts are there on a joined machine too, through its daemon
@@ -203,7 +207,7 @@ test("watch shows a chat and its states as they happen", async () => {
     [process.env.AI_INTERCOM_BINARY ?? `${import.meta.dir}/../../dist/ai-intercom`, "watch", "--json"],
     { env: limn().env, stdout: "pipe", stderr: "inherit" },
   );
-  const events: { kind: string; state?: string; message?: string }[] = [];
+  const events: { kind: string; state?: string; message?: string; message_id?: string }[] = [];
   const read = (async () => {
     let rest = "";
     const decoder = new TextDecoder();
@@ -213,9 +217,10 @@ test("watch shows a chat and its states as they happen", async () => {
       events.push(...lines.map((line) => JSON.parse(line)));
     }
   })();
-  await waitFor("the chat to be shown", async () => {
-    if (!events.some(({ kind }) => kind === "message")) await limn().json("chat", "limn/watched", "look");
-    return events.some(({ kind, state }) => kind === "state" && state === "delivered");
+  await waitFor("the chat and its state to be shown", async () => {
+    const chat = events.find(({ kind }) => kind === "message");
+    if (!chat) await limn().json("chat", "limn/watched", "look"); // before it listens, nothing is shown
+    return events.some(({ state, message_id }) => state === "delivered" && message_id === chat?.message_id);
   });
   await reader.call("intercom_check_inbox");
   await waitFor("offered", () => events.some(({ state }) => state === "offered"));

@@ -24,7 +24,6 @@ describe("plain HTTP", () => {
     "100.128.0.1:0",
     "100.63.255.255:0",
     "[fd7a:115c:a1e1::1]:0",
-    "[::ffff:10.0.0.1]:0",
     "hub.example:0",
   ])("%s is refused without the flag", (listen) => {
     expect(() => refuseOpenPlainHttp(config({ listen }))).toThrow("plain HTTP on a network");

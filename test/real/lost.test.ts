@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { ClaudeTerminal } from "../rig/claude";
 import { mail, prompt } from "../rig/fake-script";
-import { HeldTool, type InstalledHome, IntercomStage } from "../rig/intercom-stage";
-import { clientsReady, testMs } from "../rig/stage";
+import { HeldTool, type InstalledHome, type IntercomSession, IntercomStage } from "../rig/intercom-stage";
+import { bash, clientsReady, testMs } from "../rig/stage";
 import { waitFor } from "../rig/wait";
 import { claudeVersions } from "./install";
 
@@ -20,25 +20,81 @@ afterAll(async () => stage?.[Symbol.asyncDispose]());
 
 describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => {
   test(
-    "a hook cut off after its claim: the mail stands in a later request of the same turn, once",
+    "our hook times out before it has printed: the mail stands in a later request of the same turn, once",
     async () => {
       const home = await stage.home("atlas");
-      await cutOff(home);
+      await stickOnce(home, { timeout: 1 });
       await using session = await home.terminal({ version });
       const [first, second] = [new HeldTool(home), new HeldTool(home)];
       await session.claude.submit(prompt("one", [[first.step], [second.step], [{ text: "end of one" }]]));
       await first.running();
-      await home.files.write("hang", "");
-      const { message_id } = await stage.write(session.address, "cut off");
+      const { message_id } = await stage.write(session.address, "timed out");
       await first.finish();
       await second.running();
-      expect(session.counts("cut off")).toEqual([0, 0]);
-      expect(await Bun.file(join(home.files.path, "kept")).text()).toContain("| cut off");
-      await waitFor("the mail to be unread again", async () => (await session.local())?.inbox_pending === 1);
-      expect(await stage.states(message_id)).not.toContain("seen");
+      expect(session.counts("timed out")).toEqual([0, 0]);
+      expect(await stage.states(message_id)).toEqual(["accepted", "delivered", "offered"]);
+      expect(await cancelled(session.claude)).toMatchObject({ hookEvent: "PostToolBatch", timedOut: true });
+      await unreadAgain(session);
       await second.finish();
       await session.claude.waitForAnswer("end of one");
-      expect(session.counts("| cut off")).toEqual([0, 0, 1]);
+      expect(session.counts("| timed out")).toEqual([0, 0, 1]);
+      await waitFor("seen", async () => (await stage.states(message_id)).includes("seen"));
+    },
+    testMs,
+  );
+
+  test(
+    "Esc before our hook has printed: the mail comes with the next prompt, once",
+    async () => {
+      const home = await stage.home("atlas");
+      await stickOnce(home);
+      await using session = await home.terminal({ version });
+      const tool = new HeldTool(home);
+      await session.claude.submit(prompt("one", [[tool.step], [{ text: "end of one" }]]));
+      await tool.running();
+      const { message_id } = await stage.write(session.address, "interrupted");
+      await tool.finish();
+      await waitFor("offered", async () => (await stage.states(message_id)).includes("offered"));
+      session.claude.press("escape");
+      await session.claude.waitForScreen("Interrupted");
+      expect(await cancelled(session.claude)).toMatchObject({ hookEvent: "PostToolBatch", timedOut: false });
+      await unreadAgain(session);
+      expect(session.counts("interrupted")).toEqual([0]);
+      await session.claude.submit(prompt("two", [[bash("echo two")], [{ text: "end of two" }]]));
+      await session.claude.waitForAnswer("end of two");
+      expect(session.counts("| interrupted").slice(-2)).toEqual([1, 1]);
+      await waitFor("seen", async () => (await stage.states(message_id)).includes("seen"));
+    },
+    testMs,
+  );
+
+  test(
+    "Esc after our hook has printed, while another one runs: the text stays and comes with the next prompt, once",
+    async () => {
+      const slow = `[ -e "$HOME/slow" ] || exit 0; exec sleep 60`;
+      const home = await stage.home("atlas", {
+        hooks: { PostToolBatch: [{ hooks: [{ type: "command", command: slow }] }] },
+      });
+      await using session = await home.terminal({ version });
+      const tool = new HeldTool(home);
+      await session.claude.submit(prompt("one", [[tool.step], [{ text: "end of one" }]]));
+      await tool.running();
+      const { message_id } = await stage.write(session.address, "kept by the client");
+      await home.files.write("slow", "");
+      await tool.finish();
+      await session.claude.waitUntil("the proof in the transcript", async () =>
+        (await session.claude.transcript()).some(
+          ({ attachment }) => attachment?.type === "hook_additional_context" && attachment.hookEvent !== "SessionStart",
+        ),
+      );
+      session.claude.press("escape");
+      await session.claude.waitForScreen("Interrupted");
+      expect(await cancelled(session.claude)).toMatchObject({ command: slow });
+      await Bun.file(join(home.files.path, "slow")).delete();
+      expect(await stage.states(message_id)).toEqual(["accepted", "delivered", "offered"]);
+      await session.claude.submit(prompt("two", [[bash("echo two")], [{ text: "end of two" }]]));
+      await session.claude.waitForAnswer("end of two");
+      expect(session.counts("| kept by the client")).toEqual([0, 1, 1]);
       await waitFor("seen", async () => (await stage.states(message_id)).includes("seen"));
     },
     testMs,
@@ -47,37 +103,6 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => 
 
 describe.skipIf(!installed)("claude 2.1.330", () => {
   const version = "2.1.330";
-
-  test(
-    "Esc while the hooks run drops what ours printed: it comes with the next prompt, once",
-    async () => {
-      const slow = `[ -e "$HOME/slow" ] || exit 0; touch "$HOME/slow-runs"; exec sleep 60`;
-      const home = await stage.home("atlas", {
-        hooks: { PostToolBatch: [{ hooks: [{ type: "command", command: slow }] }] },
-      });
-      await using session = await home.terminal({ version });
-      const tool = new HeldTool(home);
-      await session.claude.submit(prompt("one", [[tool.step], [{ text: "end of one" }]]));
-      await tool.running();
-      const { message_id } = await stage.write(session.address, "interrupted");
-      await home.files.write("slow", "");
-      await tool.finish();
-      await waitFor("the slow hook", () => Bun.file(join(home.files.path, "slow-runs")).exists());
-      await waitFor("offered", async () => (await stage.states(message_id)).includes("offered"));
-      session.claude.press("escape");
-      await session.claude.waitForStatus("idle");
-      await session.claude.waitForScreen("Interrupted");
-      await Bun.file(join(home.files.path, "slow")).delete();
-      await waitFor("the mail to be unread again", async () => (await session.local())?.inbox_pending === 1);
-      expect(session.counts("interrupted").at(-1)).toBe(0);
-
-      await session.claude.submit(prompt("two", [[{ text: "end of two" }]]));
-      await session.claude.waitForAnswer("end of two");
-      expect(session.counts("| interrupted").at(-1)).toBe(1);
-      await waitFor("seen", async () => (await stage.states(message_id)).includes("seen"));
-    },
-    testMs,
-  );
 
   test(
     "a prompt typed while a tool runs: waiting mail comes with the tool's batch, once",
@@ -132,18 +157,35 @@ const Settings = z.looseObject({
 });
 
 /**
- * Puts a shell around the installed PostToolBatch hook. Once, while `~/hang` is there, it keeps what the hook printed
- * from the client until the client has given it up: the hook's own process ends as always, its output comes too late.
+ * Lets the next PostToolBatch hook of ours that has mail get stuck where it prints: a pipe that is full takes its
+ * output. It has claimed by then, and only the client can end it. `timeout` in seconds; without it, the installed one.
  */
-async function cutOff({ files }: InstalledHome): Promise<void> {
+async function stickOnce({ files }: InstalledHome, { timeout }: { timeout?: number } = {}): Promise<void> {
   const path = join(files.path, ".claude/settings.json");
   const settings = Settings.parse(await Bun.file(path).json());
   const [hook] = settings.hooks.PostToolBatch?.flatMap(({ hooks }) => hooks) ?? [];
-  if (!hook) throw new Error("install wrote no PostToolBatch hook");
-  const keep = `{ cat "$HOME/pipe" > "$HOME/kept"; sleep 3; cat "$HOME/kept"; }`;
-  hook.command = `if mv "$HOME/hang" "$HOME/hung" 2>/dev/null; then mkfifo "$HOME/pipe"; ${keep} & exec > "$HOME/pipe"; fi; ${hook.command}`;
-  hook.timeout = 1;
+  const [guard, program] = hook?.command.split(" || exit 0; ", 2) ?? [];
+  if (!hook || !guard || !program) throw new Error("install wrote no PostToolBatch hook with a guard");
+  const fullPipe = `exec 3<>"$HOME/pipe"; head -c 65536 /dev/zero >&3; exec >&3`;
+  const stuck = `if mkfifo "$HOME/pipe" 2>/dev/null; then ${fullPipe}; fi`;
+  hook.command = hook.command.replace(`${guard} || exit 0; `, `$&${stuck}; `);
+  if (timeout !== undefined) hook.timeout = timeout;
   await files.writeSettings(settings);
+}
+
+/** What the client says of the hook that it ended. */
+async function cancelled(claude: ClaudeTerminal) {
+  return claude.waitUntil("the client's record of the hook it ended", async () => {
+    const lines = await claude.transcript();
+    return lines.find((line) => line.attachment?.type === "hook_cancelled")?.attachment;
+  });
+}
+
+async function unreadAgain(session: IntercomSession<ClaudeTerminal>): Promise<void> {
+  await session.claude.waitUntil(
+    "the mail to be unread again",
+    async () => (await session.local())?.inbox_pending === 1,
+  );
 }
 
 /** Within its first second a working agent cannot be told from one whose own prompt just began (daemon/hook.ts). */
