@@ -18,8 +18,10 @@ import type { Outbox } from "./outbox.ts";
 import { activityOf, transcriptReaderOf } from "./session-view.ts";
 import type { Session, Sessions } from "./sessions.ts";
 
-/** ms between looks at the transcripts while a claim is open */
+/** ms between looks at the transcripts while a delivery waits for its proof */
 const settleEveryMs = 150;
+/** ms between looks while deliveries are proved and only their answer is awaited */
+const seenEveryMs = 1_000;
 /** characters one hook output may carry; Claude Code cuts at 10,000 (facts/claude-code.md §6) */
 const hookChars = 9_000;
 /** characters of one `intercom_check_inbox` answer; above, clients warn or cut */
@@ -44,6 +46,7 @@ export class Deliveries {
   readonly #laterEvents = new Map<string, number>();
   readonly #askerEnds = new Map<string, number>();
   #timer: ReturnType<typeof setInterval> | undefined;
+  #lastFullSettle = 0;
   /** mail for a session arrived or became unread again */
   onMail: (session: Session) => void = () => {};
 
@@ -157,9 +160,13 @@ export class Deliveries {
     this.#laterEvents.delete(session.stored.session_id);
   }
 
+  /** Looks for proofs: often while one is missing, seldom while only an answer is awaited. */
   settle(): void {
+    const full = performance.now() - this.#lastFullSettle >= seenEveryMs;
+    if (full) this.#lastFullSettle = performance.now();
     for (const session of this.#sessions.all())
-      if (session.inbox.openClaims().length > 0) this.#settleSession(session);
+      if (session.inbox.openClaims().some(({ inContext }) => full || !inContext))
+        this.#settleSession(session);
   }
 
   #appendIncoming(): void {

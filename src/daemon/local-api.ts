@@ -13,7 +13,7 @@ import {
   ToolCall,
   UnregisterSession,
 } from "../protocol/local-api.ts";
-import { freeSocketPath } from "../system/socket.ts";
+import { freeSocketPath, neverIdle } from "../system/socket.ts";
 import { askerOf, type Deliveries, readMessages } from "./delivery.ts";
 import type { Hooks } from "./hook.ts";
 import type { Link } from "./link.ts";
@@ -48,6 +48,7 @@ export async function serveLocalApi(parts: LocalApiParts): Promise<{ stop(): Pro
   await freeSocketPath(parts.socket, "daemon");
   const routes = routesOf(parts);
   const server = Bun.serve({
+    ...neverIdle,
     unix: parts.socket,
     maxRequestBodySize: maxBodyBytes,
     async fetch(request) {

@@ -3,7 +3,7 @@ import { IntercomError, toIntercomError } from "../protocol/errors.ts";
 import { log } from "../system/log.ts";
 
 /** bytes of a request body */
-export const maxBodyBytes = 1024 * 1024;
+const maxBodyBytes = 1024 * 1024;
 
 export function json(value: unknown, status = 200): Response {
   return Response.json(value, { status, headers: { "cache-control": "no-store" } });

@@ -11,7 +11,7 @@ import { fingerprint } from "../system/keys.ts";
 import { type Lock, takeLock } from "../system/lock.ts";
 import { log } from "../system/log.ts";
 import type { HomePaths } from "../system/paths.ts";
-import { freeSocketPath } from "../system/socket.ts";
+import { freeSocketPath, neverIdle } from "../system/socket.ts";
 import { background } from "../system/wait.ts";
 import { Enrolment } from "./enrolment.ts";
 import { Events } from "./events.ts";
@@ -178,6 +178,7 @@ export class Hub {
     const path = this.#paths.hubSocket;
     await freeSocketPath(path, "hub");
     const door = Bun.serve<LinkSocketData>({
+      ...neverIdle,
       unix: path,
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
       fetch: (request, server) => this.#server.answer(request, "socket", server),

@@ -114,15 +114,14 @@ export class Link {
     background("link request", () => begun);
   }
 
-  /** Done when the operation has committed; an answer that takes longer (a sender's wait) goes on alone. */
+  /** Done when the next request may begin; an answer that takes longer (a sender's wait) goes on alone. */
   async #begin({ id, op, payload }: RequestFrame): Promise<void> {
     if (!this.open) return;
     try {
       const answer = await this.#answer(op, payload);
       if (answer.later === undefined) return this.#send({ re: id, ok: true, result: answer.now });
-      const { later } = answer;
       background("link answer", () =>
-        later().then(
+        answer.later.then(
           (result) => this.#send({ re: id, ok: true, result }),
           (error) => this.#refuse(id, error),
         ),

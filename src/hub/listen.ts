@@ -32,7 +32,8 @@ export function refuseOpenPlainHttp(config: Config): void {
 /** What a browser cannot forge: a page under a foreign name that resolves to us (DNS rebinding) is turned away. */
 export function isAllowedHost(host: string | null, config: Config): boolean {
   const name = hostnameOf(host ?? "");
-  if (name === undefined) return false;
+  // Nothing but a name and a port: what a URL could hide in front of a host is no Host header.
+  if (name === undefined || !/^[\w.:[\]-]+$/.test(host ?? "")) return false;
   if (isLoopback(name)) return true;
   const { hostname } = listenAddress(config.hub.listen);
   const named = [hostname, hostnameOf(config.hub.url ?? ""), config.machine.tailscale_ip].concat(

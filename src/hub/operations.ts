@@ -13,8 +13,8 @@ import type { Router } from "./routing.ts";
 /** `epoch`: of the link that the request came over; absent over HTTP. */
 export type Asker = Caller & { epoch?: number };
 
-/** `now` is the answer; or `later` brings it, after what was asked is committed already. */
-export type Answer = { now: unknown; later?: undefined } | { later: () => Promise<unknown> };
+/** `now` is the answer; or `later` brings it, and what the same caller asks next may begin before. */
+export type Answer = { now: unknown; later?: undefined } | { later: Promise<unknown> };
 
 type Handlers = {
   [O in HubOperation]: (input: HubParsed<O>, asker: Asker) => Promise<Answer>;

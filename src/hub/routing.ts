@@ -33,38 +33,36 @@ export class Router {
     this.#rate = new RateLimit({ perSecond: rate, burst, now: parts.now });
   }
 
-  /** The message is committed when this resolves; the answer may wait for its delivery. */
+  /** When this resolves, the message stands in the order of commits; the answer comes after its commit. */
   async route(input: RouteInput, asker: Asker): Promise<Answer> {
     checkMessage(input, this.#parts.config.limits.message_bytes);
     const from = await this.#sender(input.from_agent, asker);
     this.#limitRate(from);
-    const { message_id, message } = input.payload;
-    const known = await this.#parts.store.message(message_id);
+    const known = await this.#parts.store.message(input.payload.message_id);
     const place = known ? placeOf(known) : await this.#place(input, from);
-    if (!("recipients" in place)) return { now: place };
-    const watch = this.#parts.events.watch(message_id);
-    try {
-      const outcome = await storeMessage(
-        this.#parts,
-        {
-          id: message_id,
-          hash: contentHash(input),
-          thread_id: place.thread_id,
-          opens_thread: place.opens_thread,
-          type: input.type,
-          from,
-          to_agent: input.to_agent ?? place.recipients.map(formatAddress).join(", "),
-          text: message,
-          at: isoAt(this.#parts.now()),
-        },
-        place.recipients,
-      );
-      refuse(outcome, message_id, place.thread_id);
-    } catch (error) {
-      watch[Symbol.dispose]();
-      throw error;
-    }
-    return { later: () => this.#truth(message_id, watch) };
+    return "recipients" in place ? { later: this.#store(input, from, place) } : { now: place };
+  }
+
+  async #store(input: RouteInput, from: From, place: Place): Promise<ChatAnswer> {
+    const { message_id, message } = input.payload;
+    using watch = this.#parts.events.watch(message_id);
+    const outcome = await storeMessage(
+      this.#parts,
+      {
+        id: message_id,
+        hash: contentHash(input),
+        thread_id: place.thread_id,
+        opens_thread: place.opens_thread,
+        type: input.type,
+        from,
+        to_agent: input.to_agent ?? place.recipients.map(formatAddress).join(", "),
+        text: message,
+        at: isoAt(this.#parts.now()),
+      },
+      place.recipients,
+    );
+    refuse(outcome, message_id, place.thread_id);
+    return await this.#truth(message_id, watch);
   }
 
   /** The name must be the caller's own. An ended session counts: its last words may have waited in an outbox. */
@@ -120,7 +118,6 @@ export class Router {
 
   /** What is true after at most two seconds. */
   async #truth(messageId: string, watch: Watch): Promise<ChatAnswer> {
-    using _ = watch;
     const until = performance.now() + deliveredWaitMs;
     for (;;) {
       const stored = await this.#parts.store.message(messageId);

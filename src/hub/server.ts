@@ -16,13 +16,13 @@ import type { Asker, Operations } from "./operations.ts";
 import type { Parts } from "./parts.ts";
 
 /** The part of Bun's server that routes need. */
-export type Upgrader = {
+type Upgrader = {
   upgrade(request: Request, options: { data: LinkSocketData }): boolean;
   timeout(request: Request, seconds: number): void;
   requestIP(request: Request): { address: string } | null;
 };
 
-export type Door = "tcp" | "socket";
+type Door = "tcp" | "socket";
 type Visit = { request: Request; url: URL; door: Door; server: Upgrader };
 
 export class Server {
@@ -41,9 +41,10 @@ export class Server {
   /** undefined: the request became a WebSocket. */
   async answer(request: Request, door: Door, server: Upgrader): Promise<Response | undefined> {
     try {
-      const url = new URL(request.url);
+      this.#refuseBrowsers(request, door);
+      const url = URL.parse(request.url);
+      if (!url) throw new IntercomError("bad_request", "the request's address cannot be read");
       const visit = { request, url, door, server };
-      this.#refuseBrowsers(visit);
       return (await this.#openRoute(visit)) ?? (await this.#closedRoute(visit));
     } catch (error) {
       return errorResponse(error);
@@ -51,7 +52,7 @@ export class Server {
   }
 
   /** A page in a browser cannot leave out Origin, and cannot choose Host. */
-  #refuseBrowsers({ request, door }: Visit): void {
+  #refuseBrowsers(request: Request, door: Door): void {
     if (request.headers.get("origin") !== null)
       throw new IntercomError("forbidden", "requests from web pages are refused");
     if (door === "tcp" && !isAllowedHost(request.headers.get("host"), this.#parts.config))
@@ -103,7 +104,7 @@ export class Server {
       ...route.fixed,
     };
     const answer = await this.#operations.run(route.op, input, asker);
-    return json(answer.later ? await answer.later() : answer.now);
+    return json(answer.later ? await answer.later : answer.now);
   }
 
   async #link({ request, server }: Visit, asker: Asker): Promise<Response | undefined> {

@@ -21,6 +21,10 @@ export type Activity = {
 export type Evidence = {
   proved: boolean;
   answered: boolean;
+  /** the proof hangs on a prompt that the person can still take back: until it is answered, or another one follows it */
+  revocable?: boolean;
+  /** the person took the prompt back, and the proved text with it */
+  takenBack?: boolean;
   laterAnswerSince?: number;
   laterEventSince?: number;
   idleSince?: number;
@@ -36,7 +40,11 @@ export const lookBackBytes = 64 * 1024;
 
 /** `now`: any steady clock in ms; only spans of it count, so a clock step kills no claim. */
 export function judge(claim: Claim, evidence: Evidence, activity: Activity, now: number): Verdict {
-  if (evidence.proved || claim.inContext) return evidence.answered ? "seen" : "in_context";
+  if (evidence.takenBack) return "dead";
+  if (evidence.proved || claim.inContext) {
+    if (evidence.answered) return "seen";
+    return evidence.revocable && !activity.agentDead ? "wait" : "in_context";
+  }
   if (activity.agentDead) return "dead";
   const past = (since: number | undefined, ms: number) => since !== undefined && now - since >= ms;
   const askerGone = claim.carrier === "tool" || activity.askerEndedAt !== undefined;
@@ -52,6 +60,8 @@ export class Settlement {
   readonly #claim: Claim;
   readonly #tail: TranscriptTail | undefined;
   readonly #answers = new Set<string>();
+  /** what the prompt stands behind whose hook made the claim */
+  #promptFollows: string | undefined;
   #evidence: Evidence = { proved: false, answered: false };
 
   constructor(claim: Claim, reader: TranscriptReader) {
@@ -68,18 +78,34 @@ export class Settlement {
   }
 
   #weigh(record: PlacedRecord, now: number): void {
-    if (record.kind === "context") {
-      if (record.texts.some((text) => text.includes(this.#claim.nonce))) this.#evidence.proved = true;
+    if (record.kind !== "answer") {
+      if (record.follows !== undefined) this.#weighPrompt(record.follows, record.offset);
+      if (record.kind === "context" && record.texts.some((text) => text.includes(this.#claim.nonce)))
+        this.#evidence.proved = true;
+      this.#evidence.revocable ??= this.#evidence.proved ? this.#promptFollows !== undefined : undefined;
       return;
     }
     // only an answer's first line counts: its later blocks may stream in while the claim is on its way
     if (this.#answers.has(record.id)) return;
     this.#answers.add(record.id);
-    if (this.#evidence.proved) this.#evidence.answered = true;
+    if (this.#evidence.proved && !this.#evidence.takenBack) this.#evidence.answered = true;
     const { claimedAt, transcript } = this.#claim;
     const after =
       record.offset >= (transcript?.size ?? 0) && record.at !== undefined && record.at > claimedAt;
     if (after) this.#evidence.laterAnswerSince ??= now;
+  }
+
+  /**
+   * Esc before the first word of an answer takes a prompt back, and what its hooks said with it. The lines stay where
+   * they are; only the next prompt tells, for it stands behind the same line.
+   */
+  #weighPrompt(follows: string, offset: number): void {
+    const { proved, answered, revocable } = this.#evidence;
+    if (!proved) this.#promptFollows = offset >= (this.#claim.transcript?.size ?? 0) ? follows : undefined;
+    else if (revocable && !answered) {
+      this.#evidence.takenBack = follows === this.#promptFollows;
+      this.#evidence.revocable = false;
+    }
   }
 
   #observe({ status, idleSince, laterEventAt, askerEndedAt }: Activity, now: number): void {

@@ -1,9 +1,13 @@
 // What an agent's own transcript says, read as it grows. Knows no vendor: a reader turns a line into evidence.
 import { closeSync, constants, openSync, readSync, statSync } from "node:fs";
 
-/** `context`: text that reaches the model. `answer`: a block of the model's message `id`. `at`: unix ms. */
+/**
+ * `context`: text that reaches the model. `answer`: a block of the model's message `id`. `prompt`: what opens a turn.
+ * `follows`: the line that a prompt, or a text that is one, was put behind. `at`: unix ms.
+ */
 export type TranscriptRecord =
-  | { kind: "context"; texts: string[]; at: number | undefined }
+  | { kind: "context"; texts: string[]; follows?: string; at: number | undefined }
+  | { kind: "prompt"; follows: string; at: number | undefined }
   | { kind: "answer"; id: string; at: number | undefined };
 export type TranscriptReader = (line: string) => TranscriptRecord | undefined;
 

@@ -15,7 +15,20 @@ export function readClaudeTranscriptLine(line: string): TranscriptRecord | undef
       : record.type === "user"
         ? userTexts(record)
         : [];
-  return texts.length === 0 ? undefined : { kind: "context", texts, at };
+  const follows = record.type === "user" ? followedBy(record) : undefined;
+  if (texts.length > 0) return { kind: "context", texts, at, ...(follows === undefined ? {} : { follows }) };
+  return follows === undefined ? undefined : { kind: "prompt", follows, at };
+}
+
+/** What a prompt of the person or of a peer stands behind; undefined for the lines that a turn adds by itself. */
+function followedBy(record: JsonObject): string | undefined {
+  const content = isRecord(record.message) ? record.message.content : undefined;
+  const opens = record.isMeta !== true || originOf(record) === "peer";
+  const isResult =
+    record.toolUseResult !== undefined ||
+    (Array.isArray(content) && content.some((block) => isRecord(block) && block.type === "tool_result"));
+  if (!opens || isResult || content === undefined) return undefined;
+  return typeof record.parentUuid === "string" ? record.parentUuid : undefined;
 }
 
 /** `<synthetic>` lines are written by the client itself, e.g. for an API error: no model has read anything. */

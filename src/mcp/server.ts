@@ -4,7 +4,7 @@ import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import type { CallToolResult } from "@modelcontextprotocol/sdk/types.js";
 import { toIntercomError } from "../protocol/errors.ts";
 import type { ToolAnswer } from "../protocol/local-api.ts";
-import { instructions, type ToolName, tools } from "../protocol/tools.ts";
+import { failedAnswer, instructions, type ToolName, tools } from "../protocol/tools.ts";
 import { version } from "../protocol/version.ts";
 
 /** Carries out a tool call; `confirm` of the answer is handed to `onAnswered`. */
@@ -44,8 +44,7 @@ async function answerOf(callTool: CallTool, name: ToolName, given: unknown): Pro
   try {
     return await callTool(name, given);
   } catch (thrown) {
-    const error = toIntercomError(thrown);
-    return { result: { status: "error", error: error.message, ...(error.hint ? { hint: error.hint } : {}) } };
+    return { result: failedAnswer(name, toIntercomError(thrown)) };
   }
 }
 

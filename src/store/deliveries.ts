@@ -124,7 +124,7 @@ export function returnMail(
 /** A session is back: its mail is on its way again and expires no more. */
 export function releaseMail(db: Database, machine: string, session: string): void {
   db.query(
-    `UPDATE deliveries SET expires_at = NULL, notice = NULL
+    `UPDATE deliveries SET expires_at = NULL, notice = NULL, reason = NULL
      WHERE machine_id = ? AND session_id = ? AND state IN ('accepted', 'queued')`,
   ).run(machine, session);
 }
@@ -196,7 +196,7 @@ export function expire(db: Database, at: string): StateRecord[] {
   return db
     .query<DeliveryRow & { reason: string | null }, [string]>(
       `SELECT ${deliveryColumns}, reason FROM deliveries
-       WHERE expires_at <= ? AND state IN ('accepted', 'queued') ORDER BY seq`,
+       WHERE expires_at <= ? AND state IN ('accepted', 'queued') ORDER BY expires_at, seq`,
     )
     .all(at)
     .map((row) => {

@@ -17,7 +17,7 @@ export function applyPresence(
   for (const project of projects) saveProject(db, machine, project);
   const before = new Map(openSessions(db, { machine }).map((session) => [session.session_id, session]));
   const opened: Session[] = [];
-  for (const report of sessions) {
+  for (const report of new Map(sessions.map((each) => [each.session_id, each])).values()) {
     saveSession(db, machine, report);
     if (before.delete(report.session_id)) continue;
     releaseMail(db, machine, report.session_id);
@@ -52,7 +52,7 @@ export function openSessions(
 ): Session[] {
   return db
     .query<SessionRow, { machine: string | null; project: string | null }>(
-      `SELECT * FROM sessions WHERE ended_at IS NULL
+      `SELECT * FROM sessions INDEXED BY sessions_open WHERE ended_at IS NULL
          AND ($machine IS NULL OR machine_id = $machine) AND ($project IS NULL OR project_id = $project)
        ORDER BY registered_at, session_id`,
     )

@@ -1,5 +1,6 @@
 // The hub's memory: what is remembered and what one call promises, for every engine. Start reading here.
-// Each write resolves only after its durable commit, is idempotent by its key, and stands or falls alone.
+// Each write resolves only after its durable commit, is idempotent by its key, and stands or falls alone. Writes
+// take effect in the order in which they were asked for.
 // Times are ISO 8601 UTC with milliseconds, so that they compare as text.
 import type { Address } from "../protocol/address.ts";
 import type { Presence, Receipt } from "../protocol/hub-api.ts";

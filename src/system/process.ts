@@ -11,13 +11,17 @@ export type ProcessLook = ProcessIdentity & { parent: number; name: string; argv
 
 /** The process that runs as `pid` now; undefined when there is none (a zombie counts as none). */
 function lookAt(pid: number): ProcessLook | undefined {
-  if (!Number.isSafeInteger(pid) || pid <= 0) return undefined;
+  if (!isPid(pid)) return undefined;
   return process.platform === "linux" ? lookAtLinux(pid) : lookAtPs(pid);
 }
 
 export function identify(pid: number): ProcessIdentity | undefined {
+  if (process.platform === "linux") {
+    const stat = isPid(pid) ? readStat(pid) : undefined;
+    return stat && { pid, start: stat.start };
+  }
   const look = lookAt(pid);
-  return look && { pid: look.pid, start: look.start };
+  return look && { pid, start: look.start };
 }
 
 /** True while exactly this process, not merely its pid, is running. */
@@ -32,26 +36,32 @@ export function ancestry(pid: number): ProcessLook[] {
   return chain;
 }
 
+const isPid = (pid: number) => Number.isSafeInteger(pid) && pid > 0;
+
 /** `/proc/<pid>/stat`: pid (comm) state ppid … field 22 = start time in ticks since boot (proc(5)). */
-function lookAtLinux(pid: number): ProcessLook | undefined {
+function readStat(pid: number): { name: string; parent: number; start: string } | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     const close = stat.lastIndexOf(")");
-    const name = stat.slice(stat.indexOf("(") + 1, close);
     const fields = stat.slice(close + 2).split(" ");
     if (fields[0] === "Z" || fields[0] === "X") return undefined;
+    const name = stat.slice(stat.indexOf("(") + 1, close);
+    return { name, parent: Number(fields[1]), start: `${bootId()}-${fields[19]}` };
+  } catch {
+    return undefined;
+  }
+}
+
+function lookAtLinux(pid: number): ProcessLook | undefined {
+  const stat = readStat(pid);
+  if (!stat) return undefined;
+  try {
     const argv = readFileSync(`/proc/${pid}/cmdline`, "utf8")
       .split("\0")
       .filter((part) => part !== "");
-    return {
-      pid,
-      parent: Number(fields[1]),
-      start: `${bootId()}-${fields[19]}`,
-      name: executableName(pid, name),
-      argv,
-    };
+    return { pid, parent: stat.parent, start: stat.start, name: executableName(pid, stat.name), argv };
   } catch {
-    return undefined; // gone between two reads, or never there
+    return undefined; // gone between two reads
   }
 }
 

@@ -51,6 +51,12 @@ export async function openOverSocket(
   }
 }
 
+/**
+ * For `Bun.serve` on a Unix socket: Bun cuts a request that is silent for 10 s, event streams too, and
+ * `server.timeout` does nothing there. Its types leave the setting out for sockets; the runtime honours it.
+ */
+export const neverIdle: object = { idleTimeout: 0 };
+
 /** Makes `path` free to bind: a dead process's leftover is removed, a living server or a foreign file is refused. */
 export async function freeSocketPath(path: string, role: string): Promise<void> {
   let stat: ReturnType<typeof lstatSync>;

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { stat } from "node:fs/promises";
 import { Fleet, type Machine } from "../rig/fleet";
-import { waitFor } from "../rig/wait";
+import { waitFor, within } from "../rig/wait";
 
 let fleet: Fleet;
 let limn: Machine;
@@ -163,4 +163,26 @@ test("only this user can reach the socket, and nothing listens on TCP but the hu
   const ofDaemon = listening.filter((line) => inodes.includes(line.trim().split(/\s+/)[9] ?? ""));
   expect(inodes.length).toBeGreaterThan(0);
   expect(ofDaemon).toEqual([]);
+});
+
+test("a session's event stream stays open through silence", async () => {
+  const child = Bun.spawn(["sleep", "60"]);
+  await limn.local("POST", "/api/session/register", {
+    session_id: "quiet",
+    project: "quiet",
+    pid: child.pid,
+  });
+  const response = await fetch("http://daemon/api/session/quiet/events", {
+    unix: `${limn.home}/run/daemon.sock`,
+  });
+  const reader = response.body?.getReader();
+  const next = async () =>
+    new TextDecoder().decode(
+      (await within("a line of the stream", reader?.read() ?? Promise.reject(), { timeoutMs: 20_000 })).value,
+    );
+  expect(await next()).toBe("\n");
+  // the keep-alive comes after 15 s; a server that cuts silent requests would have ended the stream before
+  expect(await next()).toBe("\n");
+  await reader?.cancel();
+  child.kill();
 });

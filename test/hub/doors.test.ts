@@ -201,6 +201,35 @@ test("a body over 1 MiB is refused in JSON, declared or streamed; a stranger's i
   expect(codeOf(await plain("POST", "/api/heartbeat", { body: big }))).toEqual([401, "unauthenticated"]);
 });
 
+/** What the hub answers to these bytes: the status line's number. */
+async function raw(head: string): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const socket = await Bun.connect({
+    hostname: "127.0.0.1",
+    port: hub.hub.port,
+    socket: { data: (_, bytes) => resolve(bytes.toString()), close: () => resolve("") },
+  });
+  socket.write(`${head}\r\n\r\n`);
+  const answer = await promise;
+  socket.end();
+  return Number(answer.split(" ")[1]);
+}
+
+test.each([
+  ["GET /api/discover HTTP/1.0", 403],
+  ["GET /api/discover HTTP/1.1\r\nHost: a b", 403],
+  ["GET /api/discover HTTP/1.1\r\nHost: [", 403],
+  ["GET /api/discover HTTP/1.1\r\nHost: user@127.0.0.1", 403],
+  ["GET /api/discover HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example", 403],
+  ["GET http://evil.example/api/discover HTTP/1.1\r\nHost: evil.example", 403],
+  ["GET http://evil.example/api/agents HTTP/1.1\r\nHost: 127.0.0.1", 401],
+  ["GET /livez/../api/agents HTTP/1.1\r\nHost: 127.0.0.1", 401],
+  ["GET /api/join/status/%ff HTTP/1.1\r\nHost: 127.0.0.1", 400],
+  ["POST /api/join HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999999", 413],
+])("odd bytes: %p → %d", async (head, status) => {
+  expect(await raw(head)).toBe(status);
+});
+
 test("metrics: their own token, nothing else", async () => {
   const get = (authorization?: string) =>
     fetch(`${hub.hub.url}/metrics`, authorization ? { headers: { authorization } } : {});

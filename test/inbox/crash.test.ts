@@ -78,7 +78,9 @@ test("without kills a thousand steps leave nothing wrong", () => {
 test("a ledger lost at every restart doubles some and loses none: the oracle can tell", () => {
   const directory = dirname(freshDirectory());
   const sent = messages(150);
-  const life = new Life(directory, 8, () => rmSync(filesOf(`${directory}/inbox`).ledger, { force: true }));
+  const life = new Life(directory, 8, {
+    whileDown: () => rmSync(filesOf(`${directory}/inbox`).ledger, { force: true }),
+  });
   for (let step = 0; step < 1_000; step++) life.step(sent);
   life.finish(sent);
   const { lost, doubled } = oracle(new World(directory), sent);

@@ -74,9 +74,9 @@ describe.each(Object.entries(kinds))("a tail that is %s", (_, change) => {
       for (const { nonce, inContext } of inbox.openClaims())
         inContext ? inbox.forget(nonce) : inbox.drop(nonce);
       const expected = all.filter(({ id }) => !whole.includes(id) || (id !== "seen" && id !== "context"));
-      expect([at, [...new Set(idsOf(drain(inbox, reader(10))))]]).toEqual([at, expected.map(({ id }) => id)]);
+      expect([at, [...new Set(idsOf(drain(inbox)))]]).toEqual([at, expected.map(({ id }) => id)]);
     }
-  });
+  }, 60_000);
 
   test("at any byte of the ledger: nothing is lost, and nothing proved and settled comes again", () => {
     const length = readFileSync(ledgerPath).length;
@@ -87,7 +87,7 @@ describe.each(Object.entries(kinds))("a tail that is %s", (_, change) => {
       expect([at, idsOf(drain(inbox))]).toEqual([at, ["claimed", "half", "unread"]]);
       expect(openInbox(directory).unread).toBe(0);
     }
-  });
+  }, 60_000);
 });
 
 test("damaged lines are set aside with the rest going on, and only once", () => {

@@ -120,7 +120,7 @@ describe("splitting", () => {
         expect(part.text.isWellFormed()).toBe(true);
       }
     }
-  });
+  }, 60_000);
 
   test("the boundaries stay when the next reader has another budget, over a restart too", () => {
     const directory = freshDirectory();

@@ -228,4 +228,4 @@ test("fuzz: whatever is written, only the frame speaks outside the quotes", () =
       frame.length <= framedLength([one], { waiting, language, carrier: "hook" });
     if (!fine) expect({ round, body, frame }).toBe("a frame that holds" as never);
   }
-});
+}, 60_000);

@@ -74,6 +74,7 @@ const reader: TranscriptReader = (line) => {
   const [kind, text = "", at] = line.split(" ");
   const time = at === undefined ? undefined : claimedAt + Number(at);
   if (kind === "c") return { kind: "context", texts: ["other text", text], at: time };
+  if (kind === "p") return { kind: "prompt", follows: text, at: time };
   return kind === "a" ? { kind: "answer", id: text, at: time } : undefined;
 };
 
@@ -111,6 +112,35 @@ describe("a settlement", () => {
     write(`a running 5\nc ${nonce}\na running 6\n`);
     expect(poll(0)).toBe("in_context");
     write("a next 7\n");
+    expect(poll(1)).toBe("seen");
+  });
+
+  test("a prompt that is taken back before an answer takes the proof with it", () => {
+    const { write, poll } = scene("p start -2\na old -1\n");
+    write(`p old 1\nc ${nonce} 2\n`);
+    // it may still be taken back
+    expect(poll(0, { status: "idle" })).toBe("wait");
+    expect(poll(1, { agentDead: true })).toBe("in_context");
+    write("p old 3\na new 4\n");
+    expect(poll(2)).toBe("dead");
+  });
+
+  test("a prompt that another one follows, or that is answered, cannot be taken back", () => {
+    const kept = scene();
+    kept.write(`p old 1\nc ${nonce} 2\np error 3\n`);
+    expect(kept.poll(0)).toBe("in_context");
+    kept.write("p old 4\na new 5\n");
+    expect(kept.poll(1)).toBe("seen");
+    const answered = scene();
+    answered.write(`p old 1\nc ${nonce} 2\na new 3\np old 4\n`);
+    expect(answered.poll(0)).toBe("seen");
+  });
+
+  test("a proof in the middle of a turn does not hang on its prompt", () => {
+    const { write, poll } = scene("p start -2\na old -1\n");
+    write(`c ${nonce} 1\n`);
+    expect(poll(0)).toBe("in_context");
+    write("p start 2\na new 3\n");
     expect(poll(1)).toBe("seen");
   });
 

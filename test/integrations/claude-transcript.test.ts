@@ -135,9 +135,6 @@ describe("no proof", () => {
         message: { role: "assistant", content: [{ type: "tool_use", id: "t", input: { text } }] },
       },
     ],
-    ["the person's own prompt", user(text)],
-    ["the person's own prompt in blocks", user([{ type: "text", text }])],
-    ["the person quoting a Stop block", user(`Stop hook feedback:\n${text}`)],
     ["a meta line of another kind", user(text, { isMeta: true })],
     ["a tool's result beside the message", user("x", { toolUseResult: text })],
     [
@@ -164,6 +161,20 @@ describe("no proof", () => {
     const whole = JSON.stringify(attachment({ type: "hook_additional_context", content: [text] }));
     for (const line of [whole.slice(0, -1), whole.slice(1), "", "\0\0", "NaN"])
       expect(claude.readTranscriptLine(line)).toBeUndefined();
+  });
+});
+
+describe("prompts", () => {
+  test("prove nothing, and tell behind which line they stand", () => {
+    for (const content of [text, [{ type: "text", text }], `Stop hook feedback:\n${text}`])
+      expect(readRecord(user(content))).toEqual({ kind: "prompt", follows: "e0c1", at });
+    expect(readRecord(user(text, { parentUuid: null }))).toBeUndefined();
+    expect(readRecord(user(text, { isSidechain: true }))).toBeUndefined();
+  });
+
+  test("a peer's prompt tells both", () => {
+    const ring = user(text, { isMeta: true, origin: { kind: "peer" } });
+    expect(readRecord(ring)).toEqual({ kind: "context", texts: [text], follows: "e0c1", at });
   });
 });
 
@@ -199,7 +210,8 @@ describe.each([...claudeVersions])("the transcript of Claude Code %s", (version)
     .split("\n");
   const records = lines
     .map((line) => claude.readTranscriptLine(line))
-    .filter((record) => record !== undefined);
+    .filter((record) => record !== undefined)
+    .filter((record) => record.kind !== "prompt");
 
   test("shows each text once, where it reached the model, between the answers", () => {
     const story = records.map((record) =>

@@ -6,7 +6,6 @@ import type { JoinRequest, NewMessage, Recipient, Sender, Store } from "../../sr
 /** A time `seconds` after the tests' zero. */
 export const at = (seconds: number): string =>
   new Date(Date.UTC(2026, 10, 22) + seconds * 1000).toISOString();
-export const never = at(10 * 365 * 24 * 3600);
 
 export const joinRequest = (id: string, more: Partial<JoinRequest> = {}): JoinRequest => ({
   id,
@@ -69,14 +68,11 @@ export const roomy = { max_waiting: 10_000, expires_at: at(7 * 24 * 3600) };
 
 /** Machines mac and limn with the sessions `a` and `b`. */
 export async function furnish(store: Store): Promise<void> {
-  for (const [id, session] of [
-    ["mac", report("web", "s-a")],
-    ["limn", report("api", "s-b", { pid: 200 })],
-  ] as const) {
-    await store.join(joinRequest(id));
-    await store.decideMachine(id, "approve", at(0));
-    await present(store, id, [session]);
-  }
+  const ids = ["mac", "limn"];
+  await Promise.all(ids.map((id) => store.join(joinRequest(id))));
+  await Promise.all(ids.map((id) => store.decideMachine(id, "approve", at(0))));
+  const limn = report("api", "s-b", { pid: 200 });
+  await Promise.all([present(store, "mac", [report("web", "s-a")]), present(store, "limn", [limn])]);
 }
 
 export const present = (store: Store, machine: string, sessions: SessionReport[], seconds = 0) =>
