@@ -84,8 +84,7 @@ export async function main(argv: string[]): Promise<number> {
   // `… | head` closes our stdout: nobody reads any more, so there is nothing left to do
   process.stdout.on("error", () => process.exit(0));
   try {
-    await run(argv, words);
-    return 0;
+    return (await run(argv, words)) ?? 0;
   } catch (thrown) {
     const error = toIntercomError(thrown);
     printError(error, words.includes("--json"));
@@ -94,15 +93,22 @@ export async function main(argv: string[]): Promise<number> {
   }
 }
 
-async function run(argv: string[], words: string[]): Promise<void> {
+async function run(argv: string[], words: string[]): Promise<number | undefined> {
   const [name, ...rest] = argv;
-  if (name === "--version" || name === "-v") return print(version);
-  if (name === undefined || name === "--help" || name === "-h" || name === "help") return help(rest[0]);
+  if (name === "--version" || name === "-v") {
+    print(version);
+    return undefined;
+  }
+  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+    await help(rest[0]);
+    return undefined;
+  }
   const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (!entry) throw unknownCommand(name);
   const command = await entry.load();
-  if (words.includes("--help") || words.includes("-h")) return print(await command.usage());
-  await command.run(rest);
+  if (!words.includes("--help") && !words.includes("-h")) return command.run(rest);
+  print(await command.usage());
+  return undefined;
 }
 
 async function help(name: string | undefined): Promise<void> {

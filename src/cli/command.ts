@@ -9,7 +9,8 @@ export type Command = {
   name: string;
   description: string;
   usage(): Promise<string>;
-  run(argv: string[]): Promise<void>;
+  /** resolves with the exit code where it is not 0 */
+  run(argv: string[]): Promise<number | undefined>;
 };
 
 /** `--json` for commands that print facts */
@@ -24,7 +25,8 @@ export function command<const A extends ArgsDef>(definition: {
   examples: string[];
   /** what else the help should hold */
   more?: () => string;
-  run: (args: ParsedArgs<A>) => Promise<void>;
+  /** may resolve with an exit code */
+  run: (args: ParsedArgs<A>) => Promise<unknown>;
 }): Command {
   const { name, description, args, examples } = definition;
   return {
@@ -35,7 +37,10 @@ export function command<const A extends ArgsDef>(definition: {
       const usage = (await renderUsage(definitionForHelp)).trimEnd();
       return `${process.stdout.isTTY ? usage : stripVTControlCharacters(usage)}\n\nEXAMPLES\n\n${examples.map((line) => `  ${line}`).join("\n")}${definition.more ? `\n\n${definition.more()}` : ""}`;
     },
-    run: async (argv) => definition.run(checked(name, args, argv)),
+    run: async (argv) => {
+      const code = await definition.run(checked(name, args, argv));
+      return typeof code === "number" ? code : undefined;
+    },
   };
 }
 

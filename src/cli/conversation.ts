@@ -8,7 +8,7 @@ import { newMessageId, newThreadId, ThreadId } from "../protocol/ids.ts";
 import { ChatAnswer, History, InboxRecord, PersonInbox } from "../protocol/message.ts";
 import { actAsPerson, askDaemon, askFacts } from "./access.ts";
 import { command, json } from "./command.ts";
-import { ago, dim, plain, print, printJson } from "./output.ts";
+import { ago, dim, oneLine, plain, print, printJson } from "./output.ts";
 
 export const chat = command({
   name: "chat",
@@ -35,7 +35,7 @@ export const chat = command({
       new_thread_id: newThreadId(),
       if_no_session: args.queue ? ("queue" as const) : ("fail" as const),
     };
-    await send({ from_agent: "human", to_agent: args.to, type: "chat", payload }, args.json);
+    return send({ from_agent: "human", to_agent: args.to, type: "chat", payload }, args.json);
   },
 });
 
@@ -54,7 +54,7 @@ export const reply = command({
       message_id: newMessageId(),
       thread_id: threadOf(args.thread),
     };
-    await send({ from_agent: "human", type: "chat", payload }, args.json);
+    return send({ from_agent: "human", type: "chat", payload }, args.json);
   },
 });
 
@@ -121,21 +121,26 @@ async function sessionInbox(session: string, asJson: boolean): Promise<void> {
     );
 }
 
-async function send(input: HubInput<"route">, asJson: boolean): Promise<void> {
+/** Prints what became of the message; 1 where it was not sent. */
+async function send(input: HubInput<"route">, asJson: boolean): Promise<number> {
   const answer = ChatAnswer.parse(await actAsPerson("/api/route", input));
-  if (answer.status === "no_active_session")
-    throw new IntercomError("no_active_session", answer.reason ?? "no agent runs there", {
-      hint: answer.hint ?? "start one there, or keep the message for the next: --queue",
+  const sent = answer.status === "delivered" || answer.status === "queued" || answer.status === "held";
+  if (asJson) printJson(answer);
+  else if (sent)
+    print(
+      `${answer.status}${answer.reason ? ` (${answer.reason})` : ""}  ${dim(`${answer.thread_id}  ${answer.message_id}`)}`,
+    );
+  else if (answer.status === "ambiguous") printChoice(input, answer);
+  else
+    throw new IntercomError("no_active_session", answer.reason ?? `no agent runs in ${input.to_agent}`, {
+      hint: "start one there, or keep the message for the next: --queue",
     });
-  if (asJson) return printJson(answer);
-  if (answer.status === "ambiguous") {
-    print(`${input.to_agent} has several sessions; choose one:`);
-    for (const one of answer.sessions ?? []) print(`  ${one.address}  ${one.status}  ${plain(one.summary)}`);
-    return;
-  }
-  print(
-    `${answer.status}${answer.reason ? ` (${answer.reason})` : ""}  ${dim(`${answer.thread_id}  ${answer.message_id}`)}`,
-  );
+  return sent ? 0 : 1;
+}
+
+function printChoice(input: HubInput<"route">, { sessions = [] }: ChatAnswer): void {
+  print(`not sent: ${input.to_agent} has several sessions; choose one of`);
+  for (const one of sessions) print(`  ${one.address}  ${one.status}  ${oneLine(one.summary, 60)}`);
 }
 
 async function textOf(text: string): Promise<string> {

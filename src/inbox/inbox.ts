@@ -41,6 +41,8 @@ export class Inbox {
   readonly #marker: Marker;
   /** ids that compaction dropped */
   readonly #remembered: RememberedIds;
+  /** ledger and flags; false while a step between them is undone */
+  #agreed = false;
   #closed = false;
 
   static open(options: InboxOptions): Inbox {
@@ -213,6 +215,7 @@ export class Inbox {
     this.#refresh();
     const returned = new Set(ids.filter((id) => this.#file.find(id)));
     if (returned.size > 0) {
+      this.#agreed = false;
       this.#file.keep(({ id }) => !returned.has(id));
       crashPoint("inbox.return.rewritten");
       this.#reconcile();
@@ -267,9 +270,12 @@ export class Inbox {
   #refresh(): void {
     if (this.#closed)
       throw new IntercomError("internal", `the inbox of ${this.#options.sessionId} is closed`);
-    if (!this.#file.changed()) return;
-    log.warn("an inbox was changed by another program; it is read again", { path: this.path });
-    this.#file.load();
+    if (this.#file.changed()) {
+      log.warn("an inbox was changed by another program; it is read again", { path: this.path });
+      this.#agreed = false;
+      this.#file.load();
+    }
+    if (this.#agreed) return;
     this.#reconcile();
     if (this.unread > 0) this.#marker.show();
   }
@@ -295,6 +301,7 @@ export class Inbox {
     this.#file.mark(marks.claimed, "claimed");
     this.#file.mark(marks.settled, "settled");
     this.#file.sync();
+    this.#agreed = true;
   }
 
   /** Drops settled messages from a long file; their ids stay known, so one sent again is still skipped. */

@@ -2,7 +2,7 @@
 // (`op` = the name) or by HTTP (the route table below). Both run the same handler with the same caller.
 import { z } from "zod";
 import { Name, SessionId } from "./address.ts";
-import { MessageId, ThreadId } from "./ids.ts";
+import { MessageId, newMessageId, ThreadId } from "./ids.ts";
 import { MessageState, MessageType, Timestamp } from "./message.ts";
 import { AgentFilter, ProjectReport, SessionReport } from "./session.ts";
 
@@ -28,7 +28,8 @@ export const RouteInput = z.object({
   type: MessageType,
   payload: z.object({
     message: z.string(),
-    message_id: MessageId,
+    /** made by the caller, so that its retries are known as such */
+    message_id: MessageId.default(newMessageId),
     /** an existing thread (a reply) */
     thread_id: ThreadId.optional(),
     /** proposed id of the thread that a new chat opens */

@@ -3,6 +3,9 @@ import { lstatSync } from "node:fs";
 import { type ErrorCode, errorFromBody, IntercomError } from "../protocol/errors.ts";
 import { isErrno, unlinkIfPresent } from "./files.ts";
 
+/** what every platform takes: `sun_path` has 104 bytes on macOS, 108 on Linux, the last is a zero */
+const socketPathBytes = 103;
+
 export type SocketRequest = {
   method?: "GET" | "POST";
   path: string;
@@ -59,6 +62,14 @@ export const neverIdle: object = { idleTimeout: 0 };
 
 /** Makes `path` free to bind: a dead process's leftover is removed, a living server or a foreign file is refused. */
 export async function freeSocketPath(path: string, role: string): Promise<void> {
+  if (Buffer.byteLength(path) > socketPathBytes)
+    throw new IntercomError(
+      "bad_config",
+      `${path} is too long for a Unix socket (${Buffer.byteLength(path)} bytes; at most ${socketPathBytes})`,
+      {
+        hint: "choose a shorter home with AI_INTERCOM_HOME",
+      },
+    );
   let stat: ReturnType<typeof lstatSync>;
   try {
     stat = lstatSync(path);

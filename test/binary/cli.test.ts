@@ -279,3 +279,26 @@ test("the demo works anywhere and leaves nothing behind", async () => {
   );
   expect(after).toEqual(before);
 });
+
+test("a chat that was not sent: the answer as JSON, exit 1; for a person an error with a hint", async () => {
+  const agent = await limn().agent("lonely");
+  await agent.kill();
+  await waitFor("the session to end", async () => (await agent.session()) === undefined);
+  const asJson = await waitFor("no active session", async () => {
+    const ran = await limn().run(["chat", "limn/lonely", "hello", "--json"]);
+    return ran.code === 1 ? ran : undefined;
+  });
+  expect(JSON.parse(asJson.out)).toMatchObject({ status: "no_active_session" });
+  const shown = await limn().run(["chat", "limn/lonely", "hello"]);
+  expect(shown.code).toBe(1);
+  expect(shown.err).toMatch(/^error: .*\ntry: .*--queue/);
+  expect((await limn().json("chat", "limn/lonely", "later", "--queue")).status).toBe("queued");
+});
+
+test("a home whose path is too long for a socket is refused by name", async () => {
+  const { code, err } = await limn().run(["daemon"], {
+    env: { AI_INTERCOM_HOME: `${fleet.root}/${"long".repeat(30)}` },
+  });
+  expect(code).toBe(1);
+  expect(err).toContain("too long for a Unix socket");
+});

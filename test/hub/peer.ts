@@ -8,14 +8,14 @@ import type { SessionReport } from "../../src/protocol/session.ts";
 import { loadOrCreateMachineKey, type MachineKey } from "../../src/system/keys.ts";
 import { signRequest } from "../../src/system/signature.ts";
 import { waitFor } from "../rig/wait.ts";
-import type { Body, Reply, TestHub } from "./rig.ts";
+import type { Body, Reachable, Reply } from "./rig.ts";
 
 type Verdict = Delivered["status"] | "silent";
 
 export class Peer {
   readonly id: string;
   readonly key: MachineKey;
-  readonly #hub: TestHub;
+  readonly #hub: Reachable;
   #socket: WebSocket | undefined;
   #nextId = 1;
   readonly #waiting = new Map<
@@ -27,14 +27,14 @@ export class Peer {
   closeCode: number | undefined;
   verdict: (deliver: Deliver) => Verdict = () => "delivered";
 
-  constructor(hub: TestHub, id: string, key?: MachineKey) {
+  constructor(hub: Reachable, id: string, key?: MachineKey) {
     this.#hub = hub;
     this.id = id;
     this.key = key ?? loadOrCreateMachineKey(`${mkdtempSync("/tmp/aii-peer-")}/machine.key`);
   }
 
   /** Enrolled by an invite, linked, with these sessions open (`project@session`). */
-  static async online(hub: TestHub, id: string, ...sessions: string[]): Promise<Peer> {
+  static async online(hub: Reachable, id: string, ...sessions: string[]): Promise<Peer> {
     const peer = new Peer(hub, id);
     await peer.enrol();
     await peer.connect();

@@ -24,16 +24,37 @@ export type Body = {
 };
 export type Reply = { status: number; body: Body };
 
+/** What a scripted daemon needs of a hub. */
+export type Reachable = { readonly hub: { readonly url: string }; readonly person: Person };
+
 export type TestHub = {
   hub: Hub;
   paths: ReturnType<typeof homePaths>;
   clock: { offsetMs: number };
   /** the person, through the hub's socket, as this test process or as `pid` */
-  person: (method: string, path: string, body?: unknown, pid?: number) => Promise<Reply>;
+  person: Person;
   /** stops the hub and starts another on the same home */
   restart: () => Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 };
+
+type Person = (method: string, path: string, body?: unknown, pid?: number) => Promise<Reply>;
+
+/** The person at a hub's socket. */
+export function personAt(socket: string): Person {
+  return async (method, path, body, pid = process.pid) => {
+    const response = await fetch(`http://localhost${path}`, {
+      unix: socket,
+      method,
+      headers: {
+        [pidHeader]: String(pid),
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    return { status: response.status, body: (await response.json()) as Body };
+  };
+}
 
 export async function startHub(
   settings: Record<string, unknown> = {},
@@ -51,18 +72,7 @@ export async function startHub(
     hub: await start(),
     paths,
     clock,
-    person: async (method, path, body, pid = process.pid) => {
-      const response = await fetch(`http://localhost${path}`, {
-        unix: paths.hubSocket,
-        method,
-        headers: {
-          [pidHeader]: String(pid),
-          ...(body === undefined ? {} : { "content-type": "application/json" }),
-        },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      });
-      return { status: response.status, body: (await response.json()) as Body };
-    },
+    person: personAt(paths.hubSocket),
     restart: async () => {
       await rig.hub.stop();
       rig.hub = await start();

@@ -17,7 +17,9 @@ function transcript(text?: string): string {
   return path;
 }
 const shown = (tail: TranscriptTail) =>
-  tail.poll().map((record) => (record.kind === "context" ? record.texts[0] : record.kind === "answer" && record.id));
+  tail
+    .poll()
+    .map((record) => (record.kind === "context" ? record.texts[0] : record.kind === "answer" && record.id));
 
 describe("a transcript's tail", () => {
   test("gives each line once, as soon as it is whole, with its place", () => {

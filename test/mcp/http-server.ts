@@ -4,12 +4,17 @@ import { type CallTool, intercomServer } from "../../src/mcp/server.ts";
 
 export type HttpServer = AsyncDisposable & { url: string };
 
-/** One server per request: without sessions the transport keeps no state. */
 export function serveOverHttp(callTool: CallTool): HttpServer {
+  const sessions = new Map<string, WebStandardStreamableHTTPServerTransport>();
   const server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
-    routes: { "/mcp": (request) => answer(request, callTool) },
+    routes: {
+      "/mcp": async (request) => {
+        const known = sessions.get(request.headers.get("mcp-session-id") ?? "");
+        return (known ?? (await open(request, callTool, sessions))).handleRequest(request);
+      },
+    },
     fetch: () => new Response("only /mcp is here", { status: 404 }),
   });
   return {
@@ -18,13 +23,22 @@ export function serveOverHttp(callTool: CallTool): HttpServer {
   };
 }
 
-async function answer(request: Request, callTool: CallTool): Promise<Response> {
+/** A session is a server of its own, as over stdio. */
+async function open(
+  request: Request,
+  callTool: CallTool,
+  sessions: Map<string, WebStandardStreamableHTTPServerTransport>,
+): Promise<WebStandardStreamableHTTPServerTransport> {
   const { port } = new URL(request.url);
   const transport = new WebStandardStreamableHTTPServerTransport({
+    sessionIdGenerator: () => crypto.randomUUID(),
+    onsessioninitialized: (id) => {
+      sessions.set(id, transport);
+    },
     enableDnsRebindingProtection: true,
     allowedHosts: [`127.0.0.1:${port}`, `localhost:${port}`],
     allowedOrigins: [`http://127.0.0.1:${port}`, `http://localhost:${port}`],
   });
   await intercomServer(callTool).connect(transport);
-  return transport.handleRequest(request);
+  return transport;
 }

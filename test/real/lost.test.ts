@@ -99,6 +99,33 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => 
     },
     testMs,
   );
+
+  test(
+    "Esc before the first word takes the prompt back, and the mail it carried: it comes with the next turn, once",
+    async () => {
+      const home = await stage.home("atlas");
+      await using session = await home.terminal({ version });
+      const answering = stage.gate();
+      const held = [answering.step, { text: "never said" }];
+      await session.claude.submit(prompt("one", [[bash("echo one")], [{ text: "end of one" }], held]));
+      await session.claude.waitForAnswer("end of one");
+      await session.claude.waitForStatus("idle");
+      const { message_id } = await stage.write(session.address, "taken back");
+      // 2.1.330 is rung: the ring is the prompt
+      if (version === "2.1.197") await session.claude.submit(prompt("two", [held]));
+      await answering.reached();
+      expect(session.counts("| taken back")).toEqual([0, 0, 1]);
+      session.claude.press("escape");
+      await session.claude.waitForStatus("idle");
+      await session.claude.clearInput();
+      await session.claude.submit(prompt("three", [[{ text: "end of three" }], [{ text: "end of four" }]]));
+      await session.claude.waitForAnswer("end of three");
+      await waitFor("seen", async () => (await stage.states(message_id)).includes("seen"));
+      console.log(version, session.counts("| taken back"));
+      expect(session.counts("| taken back").at(-1)).toBe(1);
+    },
+    testMs,
+  );
 });
 
 describe.skipIf(!installed)("claude 2.1.330", () => {

@@ -111,7 +111,7 @@ export class ClaudePrint extends ClaudeProcess {
 /** Between two presses of a key that a dialog may have ignored, in milliseconds. */
 const dialogMs = 400;
 
-const keys = { enter: "\r", escape: "\u001b", up: "\u001b[A", down: "\u001b[B", ctrlC: "\u0003" } as const;
+const keys = { enter: "\r", escape: "\u001b", up: "\u001b[A", down: "\u001b[B", ctrlC: "\u0003", ctrlU: "\u0015" } as const;
 
 /** An interactive run in a pseudo-terminal of its own. */
 export class ClaudeTerminal extends ClaudeProcess {
@@ -178,6 +178,16 @@ export class ClaudeTerminal extends ClaudeProcess {
       "the prompt to be submitted",
       () => !this.input()?.endsWith(tail) && !this.input()?.includes("[Pastedtext"),
     );
+  }
+
+  /** Empties the input box; a prompt that was taken back stands there again. */
+  async clearInput(): Promise<void> {
+    await this.waitUntil("an empty input box", async () => {
+      if (this.input() === "") return true;
+      this.type(keys.ctrlU);
+      await within("a line to be cleared", Bun.sleep(dialogMs));
+      return false;
+    });
   }
 
   /** Sends characters as a keyboard would, without submitting. */

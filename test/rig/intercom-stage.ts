@@ -1,7 +1,6 @@
 // The whole product around real clients: a fleet of machines served by the built executable, homes into which the
 // real `install` wrote, and the fake model behind every client. What a session's model read is asked here.
 
-import type { ClaudeVersion } from "../real/install";
 import { ClaudePrint, type ClaudePrintOptions, ClaudeTerminal } from "./claude";
 import { ClaudeHome } from "./claude-home";
 import type { ClaudeOptions, ClaudeProcess } from "./claude-process";
