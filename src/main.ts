@@ -5,7 +5,8 @@ export {};
 
 if (Bun.argv[2] === "check-inbox" && !Bun.argv.includes("--help")) {
   const { checkInbox } = await import("./hook/check-inbox.ts");
-  process.exitCode = await checkInbox(Bun.argv.slice(3));
+  // not left to the event loop: a read of standard input that was given up would keep the process
+  process.exit(await checkInbox(Bun.argv.slice(3)));
 } else {
   const { main } = await import("./cli/cli.ts");
   process.exitCode = await main(Bun.argv.slice(2));

@@ -6,32 +6,54 @@ import { homePaths } from "../system/paths.ts";
 
 /** ms; a slow daemon costs the agent no more than this, the mail waits */
 const daemonTimeoutMs = 500;
+/** ms; an agent hands over the event at once, and one that never closes our input must not be held by us */
+const inputTimeoutMs = 2_000;
 
 /** Runs the command; the number is the exit code. */
 export async function checkInbox(argv: string[]): Promise<number> {
   const format = optionOf(argv, "--format") ?? "hook";
-  if (format === "json") return printJson(optionOf(argv, "--session"));
+  const session = optionOf(argv, "--session");
+  if (format === "json") return printJson(session);
   if (format !== "hook") return complain(`--format cannot be "${format}": hook or json`);
   try {
-    const input = await Bun.stdin.text();
-    const paths = homePaths();
-    if (!input.includes('"SessionStart"') && !(await Bun.file(`${paths.pending}/${process.ppid}`).exists()))
-      return 0;
-    const response = await ask(`/api/hook`, input);
-    if (response.status !== 200) return 0;
-    const text = await response.text();
-    if (text !== "") console.log(text);
+    await printForHook(session);
   } catch {
     // a hook never disturbs its agent: the daemon may be away, the mail waits
   }
   return 0;
 }
 
+/** The marker is the parent's: a named session is not known by it, so the daemon must tell. */
+async function printForHook(session: string | undefined): Promise<void> {
+  const input = await readInput();
+  if (input === undefined) return;
+  const mayHaveMail =
+    session !== undefined ||
+    input.includes('"SessionStart"') ||
+    (await Bun.file(`${homePaths().pending}/${process.ppid}`).exists());
+  if (!mayHaveMail) return;
+  const response = await ask(`/api/hook${queryFor(session)}`, input);
+  const text = response.status === 200 ? await response.text() : "";
+  if (text !== "") console.log(text);
+}
+
+/** All of it; undefined when its end does not come in time. */
+async function readInput(): Promise<string | undefined> {
+  let timer: Timer | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, inputTimeoutMs);
+  });
+  try {
+    return await Promise.race([Bun.stdin.text(), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** For scripts: the session's unread messages as JSON, taken from its inbox like `intercom_check_inbox` does. */
 async function printJson(session: string | undefined): Promise<number> {
   try {
-    const query = session === undefined ? "" : `?session=${encodeURIComponent(session)}`;
-    const response = await ask(`/api/inbox/claim${query}`, "{}");
+    const response = await ask(`/api/inbox/claim${queryFor(session)}`, "{}");
     const text = await response.text();
     if (response.ok) console.log(text);
     else console.error(text);
@@ -48,6 +70,10 @@ async function printJson(session: string | undefined): Promise<number> {
     );
     return 3;
   }
+}
+
+function queryFor(session: string | undefined): string {
+  return session === undefined ? "" : `?session=${encodeURIComponent(session)}`;
 }
 
 function ask(path: string, body: string): Promise<Response> {

@@ -191,11 +191,12 @@ export class Inbox {
     if (!claim || claim.inContext) return;
     this.#marker.show();
     crashPoint("inbox.drop.marked");
-    this.#save({ ...this.#ledger, claims: this.#ledger.claims.filter((one) => one !== claim) });
-    crashPoint("inbox.drop.ledgered");
-    // no sync: a flag that still says "claimed" without a claim is unread, too
+    // the claim goes last: a step that fails leaves it to be dropped again. No sync: a flag that comes back from a
+    // crash as "claimed", but without a claim, is unread too
     this.#file.mark(this.#completed(claim), "unread");
     crashPoint("inbox.drop.flagged");
+    this.#save({ ...this.#ledger, claims: this.#ledger.claims.filter((one) => one !== claim) });
+    crashPoint("inbox.drop.ledgered");
   }
 
   /** A view of the file, in its order. */

@@ -8,8 +8,10 @@ import { log } from "../system/log.ts";
 import { openOverSocket, requestOverSocket } from "../system/socket.ts";
 import { background, backoff, delay } from "../system/wait.ts";
 
-/** ms a tool call waits for a daemon that is restarting */
+/** ms a tool call waits for a daemon that was there and is restarting */
 const daemonPatienceMs = 8_000;
+/** ms a tool call waits for a daemon that was never met: the agent soon learns that none runs here */
+const firstPatienceMs = 2_000;
 /** ms a tool call may take at the daemon: the hub's own limits lie below */
 const callTimeoutMs = 30_000;
 
@@ -24,6 +26,7 @@ export class SessionClient {
   readonly #options: SessionClientOptions;
   readonly #stopped = new AbortController();
   #session: RegisterAnswer | undefined;
+  #metDaemon = false;
   #running: Promise<void> | undefined;
 
   constructor(options: SessionClientOptions) {
@@ -58,7 +61,7 @@ export class SessionClient {
 
   /** Retries while the daemon is away or does not know us yet; any other error is the answer. */
   async #patiently<T>(work: () => Promise<T>): Promise<T> {
-    const until = Date.now() + daemonPatienceMs;
+    const until = Date.now() + (this.#metDaemon ? daemonPatienceMs : firstPatienceMs);
     for (const pause of backoff(50, 1_000)) {
       try {
         return await work();
@@ -91,6 +94,7 @@ export class SessionClient {
     this.#session = RegisterAnswer.parse(
       await this.#post("/api/session/register", this.#options.registration()),
     );
+    this.#metDaemon = true;
   }
 
   /** Reads the session's events until the daemon or this server stops. */

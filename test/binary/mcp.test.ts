@@ -1,6 +1,6 @@
 // The built MCP server as clients meet it: the handshake, how it ends, what every tool declares and answers, and the
 // protocol's own Inspector.
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdir } from "node:fs/promises";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
@@ -9,6 +9,8 @@ import { binary } from "../rig/binary";
 import { Fleet, type Machine } from "../rig/fleet";
 import { StdioServer } from "../rig/stdio";
 
+// each test starts several programs, and the machine may be busy
+setDefaultTimeout(40_000);
 const inspectorReady = await mcpToolsReady();
 
 let fleet: Fleet;
@@ -22,7 +24,7 @@ beforeAll(async () => {
   silent = fleet.add("silent");
   project = limn.directory("mnemos");
   await mkdir(project, { recursive: true });
-}, 60_000);
+});
 afterAll(() => fleet[Symbol.asyncDispose]());
 
 const client = {
@@ -133,7 +135,6 @@ describe("the tools", () => {
 
   test("an error is an answer in the tool's own shape, marked as error, with what to try", async () => {
     const wrong: [string, Record<string, unknown>][] = [
-      ["intercom_list_agents", { filter: "machine:nowhere" }],
       ["intercom_chat", { to: "nowhere/nothing", message: "x" }],
       ["intercom_reply", { thread_id: "t-000000000000", message: "x" }],
       ["intercom_status", { message_id: "msg-nothing" }],
@@ -141,7 +142,6 @@ describe("the tools", () => {
     ];
     for (const [name, given] of wrong) {
       const { answer, isError } = await call(name, given);
-      if (name === "intercom_list_agents" && !isError) continue;
       expect({ name, isError, answer }).toMatchObject({ isError: true, answer: { status: "error" } });
       expect(answer.error.length).toBeGreaterThan(10);
     }
@@ -171,7 +171,7 @@ describe("the tools", () => {
     } finally {
       await alone.close();
     }
-  }, 40_000);
+  });
 
   test("inbox_waiting counts the mail that waits, and is absent when none does", async () => {
     expect((await call("intercom_list_agents")).answer.inbox_waiting).toBeUndefined();
@@ -201,7 +201,7 @@ describe.skipIf(!inspectorReady)("the Inspector", () => {
     const { tools } = JSON.parse(out) as { tools: { name: string; outputSchema?: object }[] };
     expect(tools).toHaveLength(7);
     for (const { outputSchema } of tools) expect(outputSchema).toBeDefined();
-  }, 40_000);
+  });
 
   test("calls a tool", async () => {
     const { code, out } = await inspect(
@@ -212,7 +212,7 @@ describe.skipIf(!inspectorReady)("the Inspector", () => {
       "intercom_list_agents",
     );
     expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining('"mnemos"') });
-  }, 40_000);
+  });
 
   test("shows a clear error where no daemon runs", async () => {
     const { code, out } = await inspect(
@@ -231,7 +231,7 @@ describe.skipIf(!inspectorReady)("the Inspector", () => {
         hint: expect.stringContaining("ai-intercom standalone"),
       },
     });
-  }, 40_000);
+  });
 });
 
 async function connect(machine: Machine): Promise<Client> {

@@ -15,8 +15,9 @@ export type Source = {
 
 export async function sources(pattern = "src/**/*.ts"): Promise<Source[]> {
   const files = await Array.fromAsync(new Glob(pattern).scan({ cwd: root }));
+  const own = files.filter((file) => !file.includes("node_modules"));
   return Promise.all(
-    files.sort().map(async (file) => {
+    own.sort().map(async (file) => {
       const text = await Bun.file(join(root, file)).text();
       const imports = transpiler.scanImports(text).map(({ path, kind }) => ({
         target: path.startsWith(".") ? relative(root, join(root, dirname(file), path)) : path,

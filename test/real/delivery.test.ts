@@ -190,6 +190,27 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => 
   );
 
   test(
+    version === "2.1.330"
+      ? "an idle session is woken, and the mail comes with the ring, once"
+      : "mail for an idle session comes with its next prompt, once",
+    async () => {
+      const home = await stage.home("atlas");
+      await using session = await home.terminal({ version });
+      await session.claude.submit(prompt("one", [[{ text: "end of one" }]]));
+      await session.claude.waitForAnswer("end of one");
+      await session.claude.waitForStatus("idle");
+      const steered = mail("while idle", [[bash("echo more")], [{ text: "taken up" }]]);
+      const { message_id } = await stage.write(session.address, steered);
+      if (version === "2.1.197") await session.claude.submit("go on");
+      await session.claude.waitForAnswer("taken up");
+      expect(session.counts("| while idle")).toEqual([0, 1, 1]);
+      expect(session.counts("not the user's words.").at(-1)).toBe(version === "2.1.330" ? 1 : 0);
+      await waitFor("seen", async () => (await stage.states(message_id)).includes("seen"));
+    },
+    testMs,
+  );
+
+  test(
     "without mail the model reads its own address and nothing else of ai-intercom, and the hooks print nothing",
     async () => {
       const home = await stage.home("atlas");

@@ -1,6 +1,8 @@
 // The whole product around real clients: a fleet of machines served by the built executable, homes into which the
 // real `install` wrote, and the fake model behind every client. What a session's model read is asked here.
 
+import { join } from "node:path";
+import { z } from "zod";
 import { ClaudePrint, type ClaudePrintOptions, ClaudeTerminal } from "./claude";
 import { ClaudeHome } from "./claude-home";
 import type { ClaudeOptions, ClaudeProcess } from "./claude-process";
@@ -96,6 +98,16 @@ export class InstalledHome {
     readonly files: ClaudeHome,
   ) {}
 
+  /** The sessions of this home cannot be woken: mail for an idle one waits for its next prompt, as with 2.1.197. */
+  async withoutBell(): Promise<this> {
+    const path = join(this.files.path, ".claude.json");
+    const state = ClientState.parse(await Bun.file(path).json());
+    const { env } = state.mcpServers["ai-intercom"];
+    env.CLAUDE_CODE_MESSAGING_SOCKET = "";
+    await Bun.write(path, JSON.stringify(state));
+    return this;
+  }
+
   /** An interactive session; resolves when others can write to it. */
   async terminal(options: Start<ClaudeOptions>): Promise<IntercomSession<ClaudeTerminal>> {
     const name = crypto.randomUUID();
@@ -137,6 +149,10 @@ export class InstalledHome {
     }
   }
 }
+
+const ClientState = z.looseObject({
+  mcpServers: z.object({ "ai-intercom": z.looseObject({ env: z.record(z.string(), z.string()) }) }),
+});
 
 /** A real client that others can write to. */
 export class IntercomSession<C extends ClaudeProcess> implements AsyncDisposable {
