@@ -77,7 +77,7 @@ export async function finish(
 }
 
 /** A program that ends without reading its input is no error, for agents either. */
-export async function feed(stdin: Bun.FileSink, input: string): Promise<void> {
+async function feed(stdin: Bun.FileSink, input: string): Promise<void> {
   try {
     stdin.write(input);
     await stdin.end();

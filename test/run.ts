@@ -10,7 +10,11 @@ const steps: { title: string; command: string[] }[] = [
   { title: "mcp tools", command: [bun, "test/mcp/install.ts"] },
   { title: "binary", command: [bun, "test", "--timeout=60000", "test/binary/", "test/mcp/"] },
   { title: "real clients", command: [bun, "test/real/install.ts"] },
-  { title: "real", command: [bun, "test", "--timeout=120000", "test/real/"] },
+  // side by side: a real client spends most of a test waiting
+  {
+    title: "real",
+    command: [bun, "test", "--timeout=120000", "--concurrent", "--max-concurrency=3", "test/real/"],
+  },
 ];
 
 const total = { pass: 0, fail: 0, skip: 0 };

@@ -13,6 +13,7 @@ import { log } from "../system/log.ts";
 import type { HomePaths } from "../system/paths.ts";
 import { isAlive } from "../system/process.ts";
 import { background } from "../system/wait.ts";
+import { Arrivals } from "./arrivals.ts";
 import { Deliveries } from "./delivery.ts";
 import { Doorbell } from "./doorbell.ts";
 import { Hooks } from "./hook.ts";
@@ -22,8 +23,8 @@ import { Outbox } from "./outbox.ts";
 import { Projects } from "./projects.ts";
 import { Sender } from "./sender.ts";
 import { SessionEvents } from "./session-events.ts";
-import { sessionReport } from "./session-view.ts";
-import { Sessions } from "./sessions.ts";
+import { reportOf, sessionReport } from "./session-view.ts";
+import { type Session, Sessions } from "./sessions.ts";
 import { DaemonState } from "./state.ts";
 import { ToolCalls } from "./tool-calls.ts";
 
@@ -51,6 +52,7 @@ export class Daemon {
   readonly #outbox: Outbox;
   readonly #projects: Projects;
   readonly #sessions: Sessions;
+  readonly #arrivals: Arrivals;
   readonly #deliveries: Deliveries;
   readonly #events = new SessionEvents();
   readonly #doorbell: Doorbell;
@@ -86,6 +88,7 @@ export class Daemon {
       inboxDirectory: paths.inbox,
       unreadLimit: config.limits.unread,
     });
+    this.#arrivals = new Arrivals(this.#sessions);
     this.#deliveries = new Deliveries(this.#sessions, this.#outbox, config.language);
     this.#doorbell = new Doorbell(this.#sessions, this.#events, config.language);
     this.#link = this.#makeLink();
@@ -94,7 +97,7 @@ export class Daemon {
       link: this.#link,
       outbox: this.#outbox,
       sessions: this.#sessions,
-      deliveries: this.#deliveries,
+      arrivals: this.#arrivals,
     };
     this.#sender = new Sender({
       ...parts,
@@ -133,10 +136,12 @@ export class Daemon {
       this.#doorbell.forget(session);
       this.#events.ended(session);
     };
-    this.#deliveries.onMail = (session) => {
+    const onMail = (session: Session) => {
       this.#events.mail(session);
       this.#doorbell.consider(session);
     };
+    this.#arrivals.onMail = onMail;
+    this.#deliveries.onMail = onMail;
     this.#events.onGone = () => this.#sessions.sweep();
     this.#sessions.restore();
     removeStaleMarkers(paths.inbox, (marker) => isAlive(marker));
@@ -151,6 +156,7 @@ export class Daemon {
     const hooks = new Hooks(this.#sessions, this.#deliveries, config);
     this.#server = await serveLocalApi({
       ...parts,
+      arrivals: this.#arrivals,
       socket: paths.daemonSocket,
       hooks,
       toolCalls,
@@ -173,10 +179,13 @@ export class Daemon {
       access: () => ({ url: this.#hubUrl, machine: machine.id, key: this.#key }),
       describe: () => ({ display_name: machine.display_name, description: machine.description }),
       answer: async (op, payload) => {
-        if (op === "deliver") return this.#deliveries.receive(payload);
+        if (op === "deliver") return this.#arrivals.receive(payload);
         throw new Error(`unknown request "${op}"`);
       },
-      onLinked: () => this.#sendPresence(),
+      onLinked: () => {
+        this.#arrivals.linked();
+        return this.#sendPresence();
+      },
       onState: (state) => {
         if (state === "linked") this.#state.setRevoked(false);
         if (state === "revoked") this.#state.setRevoked(true);
@@ -220,11 +229,14 @@ export class Daemon {
     if (this.#link.linked && JSON.stringify(this.#report()) !== this.#reported) this.#presenceSoon();
   }
 
+  /** Open sessions, and those that ended while the hub was away and whose last words still wait here. */
   #report(): SessionReport[] {
-    return this.#sessions
-      .all()
-      .filter((session) => !session.provisional)
-      .map(sessionReport);
+    const open = this.#sessions.all().filter((session) => !session.provisional);
+    const senders = this.#outbox.senders();
+    const gone = this.#state.sessions.filter(
+      (one) => one.ended_at !== undefined && senders.has(one.session_id),
+    );
+    return [...open.map(sessionReport), ...gone.map(reportOf)];
   }
 
   #health(): DaemonHealth {

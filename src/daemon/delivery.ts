@@ -1,15 +1,11 @@
-// Mail on this machine: from the hub into a session's inbox, from the inbox to whoever reads for the session, and
-// the proof of what became of it. The only user of inboxes; every state it reports is one it can prove.
+// From a session's inbox to whoever reads for the session, and the proof of what became of it. Every state it
+// reports is one it can prove.
 import { cleanText } from "../inbox/clean-text.ts";
 import { framedLength, headerName } from "../inbox/framing.ts";
 import type { Claim, Delivery } from "../inbox/inbox.ts";
 import { Settlement } from "../inbox/settle.ts";
-import { IntercomError } from "../protocol/errors.ts";
 import type { Receipt } from "../protocol/hub-api.ts";
-import { newMessageId } from "../protocol/ids.ts";
-import { Deliver, type Delivered } from "../protocol/link.ts";
-import type { DeliverLocally } from "../protocol/local-api.ts";
-import type { InboxRecord, ReadMessage } from "../protocol/message.ts";
+import type { ReadMessage } from "../protocol/message.ts";
 import { crashPoint } from "../system/crash-point.ts";
 import { fileSize } from "../system/files.ts";
 import { log } from "../system/log.ts";
@@ -27,8 +23,6 @@ const hookChars = 9_000;
 /** characters of one `intercom_check_inbox` answer; above, clients warn or cut */
 const toolChars = 30_000;
 
-type Incoming = { session: Session; record: Omit<InboxRecord, "read">; done: (answer: Delivered) => void };
-
 export type Reader = {
   asker: ProcessIdentity;
   carrier: "hook" | "tool";
@@ -40,14 +34,13 @@ export class Deliveries {
   readonly #sessions: Sessions;
   readonly #outbox: Outbox;
   readonly #language: "en" | "fr";
-  readonly #incoming: Incoming[] = [];
   readonly #settlements = new Map<string, Settlement>();
   /** session id → when the main agent last showed a hook event that follows an answer, unix ms */
   readonly #laterEvents = new Map<string, number>();
   readonly #askerEnds = new Map<string, number>();
   #timer: ReturnType<typeof setInterval> | undefined;
   #lastFullSettle = 0;
-  /** mail for a session arrived or became unread again */
+  /** mail of a session became unread again */
   onMail: (session: Session) => void = () => {};
 
   constructor(sessions: Sessions, outbox: Outbox, language: "en" | "fr") {
@@ -62,45 +55,6 @@ export class Deliveries {
 
   stop(): void {
     clearInterval(this.#timer);
-  }
-
-  /** The hub's `deliver`. Answers only when the message is fsynced; what arrives in one turn shares one fsync. */
-  receive(payload: unknown): Promise<Delivered> {
-    const parsed = Deliver.safeParse(payload);
-    if (!parsed.success) throw new IntercomError("bad_request", "this deliver request cannot be read");
-    const { session_id, message } = parsed.data;
-    const session = this.#sessions.get(session_id);
-    if (!session || !isAlive(session.process)) return Promise.resolve({ status: "session_ended" });
-    const { id, thread_id, from_agent, timestamp, type } = message;
-    const record = { thread_id, from_agent, timestamp, message: message.message, id, type };
-    return new Promise((done) => {
-      this.#incoming.push({ session, record, done });
-      if (this.#incoming.length === 1) setImmediate(() => this.#appendIncoming());
-    });
-  }
-
-  /** For this user's scripts and tests: straight into the inbox, marked local, no receipts. */
-  deliverLocally(session: Session, body: DeliverLocally): void {
-    const { thread_id, from_agent, message, timestamp } = body;
-    session.inbox.append([
-      { thread_id, from_agent, timestamp, message, id: body.id ?? newMessageId(), type: "chat", local: true },
-    ]);
-    this.onMail(session);
-  }
-
-  /** A notice of the daemon itself about a message that the hub refused after it had been queued here. */
-  notify(session: Session, about: { thread_id: string; id: string; text: string }): void {
-    const record = {
-      thread_id: about.thread_id,
-      from_agent: "hub",
-      timestamp: new Date().toISOString(),
-      message: about.text,
-      id: about.id,
-      type: "status" as const,
-      local: true as const,
-    };
-    session.inbox.append([record]);
-    this.onMail(session);
   }
 
   /** Takes what one delivery may carry; undefined when there is nothing to take. */
@@ -167,32 +121,6 @@ export class Deliveries {
     for (const session of this.#sessions.all())
       if (session.inbox.openClaims().some(({ inContext }) => full || !inContext))
         this.#settleSession(session);
-  }
-
-  #appendIncoming(): void {
-    const batch = this.#incoming.splice(0);
-    for (const session of new Set(batch.map((one) => one.session))) {
-      const own = batch.filter((one) => one.session === session);
-      const answer = this.#append(
-        session,
-        own.map((one) => one.record),
-      );
-      for (const { done } of own) done(answer);
-    }
-  }
-
-  #append(session: Session, records: Omit<InboxRecord, "read">[]): Delivered {
-    try {
-      if (this.#sessions.get(session.stored.session_id) !== session) return { status: "session_ended" };
-      session.inbox.append(records);
-    } catch (error) {
-      // not acknowledged: the hub keeps it and sends it again
-      log.error("mail could not be written", { session: session.stored.session_id, error });
-      return { status: "inbox_full" };
-    }
-    crashPoint("delivery.appended");
-    this.onMail(session);
-    return { status: "delivered" };
   }
 
   #settleSession(session: Session, agentDead = false): void {

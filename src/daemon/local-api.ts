@@ -14,6 +14,7 @@ import {
   UnregisterSession,
 } from "../protocol/local-api.ts";
 import { freeSocketPath, neverIdle } from "../system/socket.ts";
+import type { Arrivals } from "./arrivals.ts";
 import { askerOf, type Deliveries, readMessages } from "./delivery.ts";
 import type { Hooks } from "./hook.ts";
 import type { Link } from "./link.ts";
@@ -25,6 +26,7 @@ import type { ToolCalls } from "./tool-calls.ts";
 export type LocalApiParts = {
   socket: string;
   sessions: Sessions;
+  arrivals: Arrivals;
   deliveries: Deliveries;
   hooks: Hooks;
   toolCalls: ToolCalls;
@@ -65,7 +67,7 @@ export async function serveLocalApi(parts: LocalApiParts): Promise<{ stop(): Pro
 }
 
 function routesOf(parts: LocalApiParts): Record<string, Handler> {
-  const { sessions, deliveries, hooks, toolCalls, link } = parts;
+  const { sessions, arrivals, deliveries, hooks, toolCalls, link } = parts;
   const open = (id: string | undefined): Session => {
     const session = id === undefined ? undefined : sessions.get(id);
     if (!session)
@@ -102,7 +104,7 @@ function routesOf(parts: LocalApiParts): Record<string, Handler> {
       const given = await body(request, DeliverLocally);
       const session = recipient(sessions, given);
       if (!session) return Response.json({ status: "no_active_session" }, { status: 404 });
-      deliveries.deliverLocally(session, given);
+      arrivals.deliverLocally(session, given);
       return { status: "delivered", session_id: session.stored.session_id };
     },
     "POST /api/hook": async (request, _, query) => {

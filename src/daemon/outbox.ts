@@ -53,6 +53,11 @@ export class Outbox {
     return this.#entries.filter((entry) => entry.kind === "route").length;
   }
 
+  /** sessions that wrote what still waits here */
+  senders(): Set<string> {
+    return new Set(this.#entries.flatMap((entry) => (entry.kind === "route" ? [entry.session_id] : [])));
+  }
+
   find(messageId: string): Extract<OutboxEntry, { kind: "route" }> | undefined {
     for (const entry of this.#entries)
       if (entry.kind === "route" && entry.input.payload.message_id === messageId) return entry;

@@ -1,16 +1,22 @@
 // From an agent's call to the hub: straight over the link when it stands and nothing waits, else through the
 // outbox, in order. A sender is told `queued` only for what is fsynced here.
 import { formatAddress, parseAddress } from "../protocol/address.ts";
-import { IntercomError, toIntercomError } from "../protocol/errors.ts";
+import { type ErrorCode, IntercomError, toIntercomError } from "../protocol/errors.ts";
 import type { RouteInput } from "../protocol/hub-api.ts";
 import { newThreadId } from "../protocol/ids.ts";
 import { ChatAnswer } from "../protocol/message.ts";
 import { log } from "../system/log.ts";
-import { background } from "../system/wait.ts";
-import type { Deliveries } from "./delivery.ts";
+import { background, backoff, delay } from "../system/wait.ts";
+import type { Arrivals } from "./arrivals.ts";
 import type { Link } from "./link.ts";
 import type { Outbox, OutboxEntry } from "./outbox.ts";
 import type { Session, Sessions } from "./sessions.ts";
+
+/** what a hub says of a moment, not of the message: it is sent again */
+const passingErrors = new Set<ErrorCode>(["hub_unreachable", "rate_limited", "internal"]);
+/** ms between tries of what the hub could not take */
+const firstPauseMs = 200;
+const longestPauseMs = 10_000;
 
 export type Outgoing = {
   message_id: string;
@@ -24,7 +30,7 @@ export class Sender {
   readonly #link: Link;
   readonly #outbox: Outbox;
   readonly #sessions: Sessions;
-  readonly #deliveries: Deliveries;
+  readonly #arrivals: Arrivals;
   readonly #machine: string;
   readonly #messageBytes: number;
   readonly #beforeRoute: () => Promise<void>;
@@ -34,7 +40,7 @@ export class Sender {
     link: Link;
     outbox: Outbox;
     sessions: Sessions;
-    deliveries: Deliveries;
+    arrivals: Arrivals;
     machine: string;
     messageBytes: number;
     beforeRoute: () => Promise<void>;
@@ -42,7 +48,7 @@ export class Sender {
     this.#link = parts.link;
     this.#outbox = parts.outbox;
     this.#sessions = parts.sessions;
-    this.#deliveries = parts.deliveries;
+    this.#arrivals = parts.arrivals;
     this.#machine = parts.machine;
     this.#messageBytes = parts.messageBytes;
     this.#beforeRoute = parts.beforeRoute;
@@ -70,32 +76,36 @@ export class Sender {
     this.#flushing = true;
     background("outbox", async () => {
       try {
-        while (this.#link.linked && this.#outbox.size > 0) await this.#sendHead();
+        const pauses = backoff(firstPauseMs, longestPauseMs);
+        while (this.#link.linked && this.#outbox.size > 0) {
+          if (!(await this.#sendHead()) && this.#link.linked) await delay(pauses.next().value);
+        }
       } finally {
         this.#flushing = false;
       }
     });
   }
 
-  async #sendHead(): Promise<void> {
+  /** Sends the oldest; false when the hub cannot take it now and it stays. */
+  async #sendHead(): Promise<boolean> {
     const head = this.#outbox.head();
     const [first] = head;
-    if (first === undefined) return;
+    if (first === undefined) return true;
     try {
       if (first.kind === "route") await this.#sendQueued(first);
       else
         await this.#link.request("receipts", {
           receipts: head.flatMap((entry) => (entry.kind === "receipt" ? [entry.receipt] : [])),
         });
-      this.#outbox.drop(head.length);
     } catch (thrown) {
       const error = toIntercomError(thrown);
-      if (error.code === "hub_unreachable") return;
+      if (passingErrors.has(error.code)) return false;
       // the hub refuses it for good: keeping it would block everything behind it
       log.warn("the hub refused what waited in the outbox", { code: error.code, error });
       if (first.kind === "route") this.#tellSender(first, error.message);
-      this.#outbox.drop(head.length);
     }
+    this.#outbox.drop(head.length);
+    return true;
   }
 
   async #sendQueued(entry: Extract<OutboxEntry, { kind: "route" }>): Promise<void> {
@@ -185,7 +195,7 @@ export class Sender {
     const { message_id, thread_id, new_thread_id } = entry.input.payload;
     const text = `Your message ${message_id} to ${entry.input.to_agent ?? "the thread"} was not delivered: ${why}`;
     if (session)
-      this.#deliveries.notify(session, {
+      this.#arrivals.notify(session, {
         thread_id: thread_id ?? new_thread_id ?? "",
         id: `${message_id}-refused`.slice(-64),
         text,

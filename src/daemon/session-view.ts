@@ -4,6 +4,7 @@ import { type Activity, integrationOf } from "../integrations/integration.ts";
 import type { LocalSession } from "../protocol/local-api.ts";
 import type { SessionReport, SessionStatus } from "../protocol/session.ts";
 import type { Session } from "./sessions.ts";
+import type { StoredSession } from "./state.ts";
 
 /** The public view of a session (contract.md). */
 export function localSession(session: Session): LocalSession {
@@ -23,19 +24,24 @@ export function localSession(session: Session): LocalSession {
   };
 }
 
-/** What the hub is told about a session. */
+/** What the hub is told about an open session. */
 export function sessionReport(session: Session): SessionReport {
-  const { session_id, project, agent, pid, start, summary, registered_at, mission_id } = session.stored;
+  return { ...reportOf(session.stored), status: statusOf(session), inbox_pending: session.inbox.unread };
+}
+
+/** An ended session as the hub must know it, to take what it wrote while the hub was away. */
+export function reportOf(stored: StoredSession): SessionReport {
+  const { session_id, project, agent, pid, start, summary, registered_at, mission_id } = stored;
   return {
     session_id,
     project_id: project,
     agent,
     pid,
     start,
-    status: statusOf(session),
+    status: "active",
     summary,
     registered_at,
-    inbox_pending: session.inbox.unread,
+    inbox_pending: 0,
     mission_id,
   };
 }

@@ -92,7 +92,7 @@ export class Pump {
   }
 
   async #deliver({ seq, session_id, message }: Outgoing): Promise<void> {
-    const finding = await this.#ask(session_id, message);
+    const finding = await this.#ask({ seq, session_id, message });
     try {
       if (finding) await this.#settle(seq, finding);
     } finally {
@@ -104,9 +104,10 @@ export class Pump {
   }
 
   /** undefined: nothing was learned; the message stays as it is. */
-  async #ask(session: string, message: Outgoing["message"]): Promise<Finding | undefined> {
+  async #ask(outgoing: Outgoing): Promise<Finding | undefined> {
+    const { session_id: session, message } = outgoing;
     try {
-      const answer = await this.#link.request("deliver", { session_id: session, message }, answerDeadlineMs);
+      const answer = await this.#link.request("deliver", outgoing, answerDeadlineMs);
       const { status } = Delivered.parse(answer);
       if (status === "delivered") return { state: "delivered" };
       return this.#stall(session, status === "inbox_full" ? "the inbox is full" : "session ended");

@@ -10,7 +10,7 @@ import { privateDirectory } from "../system/files.ts";
 import { log } from "../system/log.ts";
 import type { ProcessIdentity } from "../system/process.ts";
 import { type Candidate, choose, type Delivery, isLast, type Room } from "./delivery.ts";
-import { type Claim, type Ledger, loadLedger, saveLedger, trimProgress } from "./ledger.ts";
+import { type Claim, Ledger } from "./ledger.ts";
 import { type Mail, MailFile } from "./mail-file.ts";
 import { Marker } from "./marker.ts";
 import { RememberedIds } from "./remembered-ids.ts";
@@ -35,7 +35,6 @@ const compactAboveBytes = 1024 * 1024;
 export class Inbox {
   readonly path: string;
   readonly #options: InboxOptions;
-  readonly #ledgerPath: string;
   readonly #file: MailFile;
   readonly #ledger: Ledger;
   readonly #marker: Marker;
@@ -57,9 +56,8 @@ export class Inbox {
     const base = `${options.directory}/${options.sessionId}`;
     this.path = `${base}.jsonl`;
     this.#options = options;
-    this.#ledgerPath = `${base}.ledger`;
     this.#marker = new Marker(options.directory, options.sessionId);
-    this.#ledger = loadLedger(this.#ledgerPath, options.sessionId);
+    this.#ledger = new Ledger(`${base}.ledger`, options.sessionId);
     this.#remembered = new RememberedIds(`${base}.ids`);
     this.#file = new MailFile(this.path);
     this.#reconcile();
@@ -96,7 +94,9 @@ export class Inbox {
   append(records: readonly Omit<InboxRecord, "read">[]): void {
     this.#refresh();
     const ids = new Set<string>();
-    const fresh = records.filter(({ id }) => !this.#knows(id) && ids.size < ids.add(id).size);
+    const fresh = records.filter(
+      ({ id }) => !this.#isHere(id) && !this.#remembered.has(id) && ids.size < ids.add(id).size,
+    );
     if (fresh.length === 0) return;
     if (!this.canAccept(fresh.length))
       throw new IntercomError(
@@ -126,10 +126,7 @@ export class Inbox {
       claimedAt: (this.#options.now ?? Date.now)(),
       inContext: false,
     };
-    const [first] = parts;
-    const progress = new Map(this.#ledger.progress);
-    if (cuts && first) progress.set(first.record.id, { cuts, done: first.part - 1 });
-    this.#save({ claims: [...this.#ledger.claims, claim], progress });
+    this.#ledger.open(claim, cuts, this.#isHere);
     crashPoint("inbox.claim.ledgered");
     this.#file.mark(this.#completed(claim), "claimed");
     crashPoint("inbox.claim.flagged");
@@ -147,18 +144,11 @@ export class Inbox {
   /** The claim is proved to be in the agent's context. Returns the messages that are now wholly there. */
   confirm(nonce: string): string[] {
     this.#refresh();
-    const claim = this.#find(nonce);
+    const claim = this.#ledger.find(nonce);
     if (!claim || claim.inContext) return [];
     this.#file.mark(this.#completed(claim), "settled");
     crashPoint("inbox.confirm.flagged");
-    const progress = new Map(this.#ledger.progress);
-    for (const { id, part, of } of claim.items) {
-      const before = progress.get(id);
-      if (part === of) progress.delete(id);
-      else if (before) progress.set(id, { ...before, done: part });
-    }
-    const claims = this.#ledger.claims.map((one) => (one === claim ? { ...one, inContext: true } : one));
-    this.#save({ claims, progress });
+    this.#ledger.prove(claim);
     crashPoint("inbox.confirm.ledgered");
     return claim.items.filter(isLast).map(({ id }) => id);
   }
@@ -166,7 +156,7 @@ export class Inbox {
   /** A later answer followed the proof. Returns the messages that are wholly seen; the claim is gone. */
   markSeen(nonce: string): string[] {
     this.confirm(nonce);
-    const claim = this.#find(nonce);
+    const claim = this.#ledger.find(nonce);
     this.forget(nonce);
     return claim?.items.filter(isLast).map(({ id }) => id) ?? [];
   }
@@ -174,12 +164,12 @@ export class Inbox {
   /** Nothing will prove more about this claim; what it carried counts as being in context. */
   forget(nonce: string): void {
     this.confirm(nonce);
-    const claim = this.#find(nonce);
+    const claim = this.#ledger.find(nonce);
     if (!claim) return;
     // the flags must outlive the claim that vouches for them
     this.#file.sync();
     crashPoint("inbox.forget.synced");
-    this.#save({ ...this.#ledger, claims: this.#ledger.claims.filter((one) => one !== claim) });
+    this.#ledger.remove(claim);
     crashPoint("inbox.forget.ledgered");
     this.#compact();
   }
@@ -187,7 +177,7 @@ export class Inbox {
   /** The claim did not reach the agent: its messages are unread again. One in context is left alone. */
   drop(nonce: string): void {
     this.#refresh();
-    const claim = this.#find(nonce);
+    const claim = this.#ledger.find(nonce);
     if (!claim || claim.inContext) return;
     this.#marker.show();
     crashPoint("inbox.drop.marked");
@@ -195,7 +185,7 @@ export class Inbox {
     // crash as "claimed", but without a claim, is unread too
     this.#file.mark(this.#completed(claim), "unread");
     crashPoint("inbox.drop.flagged");
-    this.#save({ ...this.#ledger, claims: this.#ledger.claims.filter((one) => one !== claim) });
+    this.#ledger.remove(claim);
     crashPoint("inbox.drop.ledgered");
   }
 
@@ -229,13 +219,7 @@ export class Inbox {
     this.#closed = true;
   }
 
-  #knows(id: string): boolean {
-    return this.#file.find(id) !== undefined || this.#remembered.has(id);
-  }
-
-  #find(nonce: string): Claim | undefined {
-    return this.#ledger.claims.find((claim) => claim.nonce === nonce);
-  }
+  readonly #isHere = (id: string): boolean => this.#file.find(id) !== undefined;
 
   /** Messages whose last part this claim carries: their flags follow it. */
   #completed(claim: Claim): Mail[] {
@@ -254,18 +238,11 @@ export class Inbox {
     for (const mail of this.#file.mails) {
       if (mail.mark !== "unread" || held.has(mail.thread)) continue;
       const record = this.#file.read(mail);
-      const progress = this.#ledger.progress.get(mail.id);
+      const progress = this.#ledger.progressOf(mail.id);
       // nothing of it in context yet, or another text came back under this id: it may be cut anew
       const stale = progress?.done === 0 || progress?.cuts.at(-1) !== record.message.length;
       yield { record, progress: stale ? undefined : progress };
     }
-  }
-
-  #save({ claims, progress }: Ledger): void {
-    trimProgress(progress, (id) => this.#file.find(id) !== undefined);
-    saveLedger(this.#ledgerPath, this.#options.sessionId, { claims, progress });
-    this.#ledger.claims = claims;
-    this.#ledger.progress = progress;
   }
 
   #refresh(): void {
@@ -283,14 +260,10 @@ export class Inbox {
 
   /** Makes ledger and flags agree: the ledger knows what was claimed, the file what is there. */
   #reconcile(): void {
-    const { claims, progress } = this.#ledger;
-    const present = claims
-      .map((claim) => ({ ...claim, items: claim.items.filter(({ id }) => this.#file.find(id)) }))
-      .filter(({ items }) => items.length > 0);
-    const known =
-      present.map(({ items }) => items.length).join() === claims.map(({ items }) => items.length).join();
-    if (!known) this.#save({ claims: present, progress });
-    const carried = new Map(present.flatMap((claim) => this.#completed(claim).map(({ id }) => [id, claim])));
+    this.#ledger.dropAbsent(this.#isHere);
+    const carried = new Map(
+      this.#ledger.claims.flatMap((claim) => this.#completed(claim).map(({ id }) => [id, claim])),
+    );
     const marks = { unread: [] as Mail[], claimed: [] as Mail[], settled: [] as Mail[] };
     for (const mail of this.#file.mails) {
       const claim = carried.get(mail.id);

@@ -42,13 +42,83 @@ const LedgerFile = z.object({
   progress: z.array(z.tuple([z.string(), Progress])),
 });
 
-export type Ledger = { claims: Claim[]; progress: Map<string, Progress> };
+type Content = { claims: Claim[]; progress: Map<string, Progress> };
 
 /** split messages given back to the hub whose place is kept for a resumed session */
 const maxAbsentProgress = 200;
 
-/** An absent ledger is an empty one, and so is a damaged one: every unsettled message is then unread again. */
-export function loadLedger(path: string, sessionId: string): Ledger {
+/** Each change is durable when its method returns; where it cannot be made so, nothing changed. */
+export class Ledger {
+  readonly #path: string;
+  readonly #sessionId: string;
+  #content: Content;
+
+  /** An absent ledger is an empty one, and so is a damaged one: every unsettled message is then unread again. */
+  constructor(path: string, sessionId: string) {
+    this.#path = path;
+    this.#sessionId = sessionId;
+    this.#content = load(path, sessionId);
+  }
+
+  get claims(): readonly Claim[] {
+    return this.#content.claims;
+  }
+
+  find(nonce: string): Claim | undefined {
+    return this.claims.find((claim) => claim.nonce === nonce);
+  }
+
+  progressOf(id: string): Progress | undefined {
+    return this.#content.progress.get(id);
+  }
+
+  /** `cuts`: where the claim's first message was split for it. `isHere`: is this message in the inbox? */
+  open(claim: Claim, cuts: number[] | undefined, isHere: (id: string) => boolean): void {
+    const progress = new Map(this.#content.progress);
+    const [first] = claim.items;
+    if (cuts && first) progress.set(first.id, { cuts, done: first.part - 1 });
+    forgetOldest(progress, isHere);
+    this.#save({ claims: [...this.claims, claim], progress });
+  }
+
+  /** The claim is in context, and so are the parts it carried. */
+  prove(claim: Claim): void {
+    const progress = new Map(this.#content.progress);
+    for (const { id, part, of } of claim.items) {
+      const before = progress.get(id);
+      if (part === of) progress.delete(id);
+      else if (before) progress.set(id, { ...before, done: part });
+    }
+    const claims = this.claims.map((one) => (one === claim ? { ...one, inContext: true } : one));
+    this.#save({ claims, progress });
+  }
+
+  remove(claim: Claim): void {
+    this.#save({ ...this.#content, claims: this.claims.filter((one) => one !== claim) });
+  }
+
+  /** Claims keep only messages that are in the inbox; one that is left with none is gone. */
+  dropAbsent(isHere: (id: string) => boolean): void {
+    if (this.claims.every(({ items }) => items.every(({ id }) => isHere(id)))) return;
+    const claims = this.claims
+      .map((claim) => ({ ...claim, items: claim.items.filter(({ id }) => isHere(id)) }))
+      .filter(({ items }) => items.length > 0);
+    this.#save({ ...this.#content, claims });
+  }
+
+  #save(content: Content): void {
+    const file: z.input<typeof LedgerFile> = {
+      version: 1,
+      session_id: this.#sessionId,
+      claims: content.claims,
+      progress: [...content.progress],
+    };
+    replaceFile(this.#path, `${JSON.stringify(file)}\n`);
+    this.#content = content;
+  }
+}
+
+function load(path: string, sessionId: string): Content {
   const text = readSecret(path);
   if (text === undefined) return { claims: [], progress: new Map() };
   try {
@@ -64,18 +134,7 @@ export function loadLedger(path: string, sessionId: string): Ledger {
   }
 }
 
-export function saveLedger(path: string, sessionId: string, ledger: Ledger): void {
-  const file = {
-    version: 1 as const,
-    session_id: sessionId,
-    claims: ledger.claims,
-    progress: [...ledger.progress],
-  } satisfies z.input<typeof LedgerFile>;
-  replaceFile(path, `${JSON.stringify(file)}\n`);
-}
-
-/** Forgets the oldest places kept for messages that are not here (`isHere`), beyond a fixed number. */
-export function trimProgress(progress: Map<string, Progress>, isHere: (id: string) => boolean): void {
+function forgetOldest(progress: Map<string, Progress>, isHere: (id: string) => boolean): void {
   const absent = [...progress.keys()].filter((id) => !isHere(id));
   for (const id of absent.slice(0, Math.max(0, absent.length - maxAbsentProgress))) progress.delete(id);
 }

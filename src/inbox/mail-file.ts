@@ -16,29 +16,16 @@ import { dirname } from "node:path";
 import { IntercomError } from "../protocol/errors.ts";
 import type { InboxRecord } from "../protocol/message.ts";
 import { crashPoint } from "../system/crash-point.ts";
-import { fileSize, isErrno, replaceFile, syncDirectory, writeAll } from "../system/files.ts";
-import { log } from "../system/log.ts";
-import { findRecordStart, flagBytes, type MailLine, type Mark, readLine, writeLine } from "./mail-line.ts";
+import { isErrno, replaceFile, syncDirectory, writeAll } from "../system/files.ts";
+import { flagBytes, type Mark, readLine, writeLine } from "./mail-line.ts";
+import { type PlacedMail, parseMail, placeMail, setAside } from "./mail-parse.ts";
 
-/** Where one message stands in the file; offsets in bytes, `length` with the newline. */
-export type Mail = {
-  readonly id: string;
-  readonly thread: string;
-  readonly local: boolean;
-  readonly at: number;
-  readonly length: number;
-  readonly flagAt: number;
-  readonly mark: Mark;
-};
-type Entry = { -readonly [K in keyof Mail]: Mail[K] };
-
-/** bytes of damaged lines kept for a person to look at */
-const maxCorruptBytes = 1024 * 1024;
+export type Mail = Readonly<PlacedMail>;
 
 export class MailFile {
   readonly path: string;
-  #mails: Entry[] = [];
-  #ids = new Map<string, Entry>();
+  #mails: PlacedMail[] = [];
+  #ids = new Map<string, PlacedMail>();
   #size = 0;
   #inode = 0n;
   #unread = 0;
@@ -71,8 +58,8 @@ export class MailFile {
   /** Reads the file, mends what a crash or a foreign hand left, and makes what was read durable. */
   load(mended = false): void {
     const bytes = this.#readAll();
-    const { lines, damaged, clean } = parse(bytes);
-    if (damaged.length > 0) this.#quarantine(damaged);
+    const { lines, damaged, clean } = parseMail(bytes);
+    if (damaged.length > 0) setAside(this.path.replace(/\.jsonl$/, ".corrupt"), damaged);
     if (!clean) {
       if (mended) throw new IntercomError("internal", `${this.path} cannot be mended`);
       crashPoint("inbox.load.quarantined");
@@ -102,14 +89,14 @@ export class MailFile {
   /** One write, one fdatasync. On failure nothing was appended. */
   append(records: readonly Omit<InboxRecord, "read">[]): void {
     const before = this.#size;
-    const entries: Entry[] = [];
+    const entries: PlacedMail[] = [];
     const lines: Buffer[] = [];
     let at = before;
     for (const record of records) {
       const { text, flagAt } = writeLine(record, "unread");
       const line = Buffer.from(`${text}\n`);
       lines.push(line);
-      entries.push(entryOf(record, at, line.length, at + flagAt, "unread"));
+      entries.push(placeMail(record, at, line.length, at + flagAt, "unread"));
       at += line.length;
     }
     this.#appendBytes(Buffer.concat(lines), before);
@@ -142,7 +129,7 @@ export class MailFile {
     this.#unsynced = false;
   }
 
-  read({ id, at, length, mark }: Mail): InboxRecord {
+  read({ id, at, length, flagAt, mark }: Mail): InboxRecord {
     const bytes = Buffer.alloc(length - 1);
     const fd = openSync(this.path, constants.O_RDONLY | constants.O_NOFOLLOW);
     try {
@@ -151,8 +138,10 @@ export class MailFile {
       closeSync(fd);
     }
     const line = readLine(bytes);
-    if (line?.record.id !== id)
-      throw new IntercomError("internal", `${this.path} was changed by another program while it was read`);
+    if (!line?.canonical || line.record.id !== id || at + line.flagAt !== flagAt) {
+      this.#size = -1; // `changed` from now on, although size and inode may be the same
+      throw new IntercomError("internal", `${this.path} was changed by another program`);
+    }
     return { ...line.record, read: mark !== "unread" };
   }
 
@@ -220,7 +209,7 @@ export class MailFile {
     }
   }
 
-  #index(entries: Entry[]): void {
+  #index(entries: PlacedMail[]): void {
     this.#mails = entries;
     this.#ids = new Map(entries.map((entry) => [entry.id, entry]));
     this.#unread = entries.filter(({ mark }) => mark === "unread").length;
@@ -235,68 +224,6 @@ export class MailFile {
     this.#size = size;
     this.#inode = statSync(this.path, { bigint: true, throwIfNoEntry: false })?.ino ?? 0n;
   }
-
-  /** Damaged lines are set aside, never thrown away, while there is room. */
-  #quarantine(damaged: Buffer[]): void {
-    const path = this.path.replace(/\.jsonl$/, ".corrupt");
-    const bytes = damaged.reduce((sum, line) => sum + line.length, 0);
-    log.warn("damaged lines of an inbox were set aside", { path, lines: damaged.length, bytes });
-    if (fileSize(path) + bytes > maxCorruptBytes) return;
-    const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW } = constants;
-    const fd = openSync(path, O_APPEND | O_CREAT | O_WRONLY | O_NOFOLLOW, 0o600);
-    try {
-      for (const line of damaged) writeAll(fd, Buffer.concat([line, Buffer.from("\n")]));
-    } finally {
-      closeSync(fd);
-    }
-  }
-}
-
-type Parsed = { lines: (MailLine & { mail: Entry })[]; damaged: Buffer[]; clean: boolean };
-
-/** `clean`: every byte belongs to a canonical line, and no id stands twice. */
-function parse(bytes: Buffer): Parsed {
-  const parsed: Parsed = { lines: [], damaged: [], clean: true };
-  const ids = new Set<string>();
-  for (let at = 0; at < bytes.length; ) {
-    const newline = bytes.indexOf(0x0a, at);
-    const end = newline === -1 ? bytes.length : newline;
-    const raw = bytes.subarray(at, end);
-    const line = readLine(raw) ?? salvage(raw, parsed.damaged);
-    const fresh = line !== undefined && !ids.has(line.record.id);
-    if (!line?.canonical || !fresh || newline === -1) parsed.clean = false;
-    if (line && fresh) {
-      ids.add(line.record.id);
-      const mail = entryOf(line.record, at, end + 1 - at, at + line.flagAt, line.mark);
-      parsed.lines.push({ ...line, mail });
-    }
-    at = end + 1;
-  }
-  return parsed;
-}
-
-/** A whole record behind a torn one or between zeros, where a newline was lost. The rest of the line is damaged. */
-function salvage(raw: Buffer, damaged: Buffer[]): MailLine | undefined {
-  let [start, end] = [0, raw.length];
-  while (start < end && raw[start] === 0) start++;
-  while (end > start && raw[end - 1] === 0) end--;
-  if (start === end) return undefined; // zeros after a power failure: nothing to keep
-  const kept = raw.subarray(start, end);
-  const record = Math.max(0, findRecordStart(kept));
-  const line = readLine(kept.subarray(record));
-  if (!line) damaged.push(kept);
-  else if (record > 0) damaged.push(kept.subarray(0, record));
-  return line && { ...line, canonical: false };
-}
-
-function entryOf(
-  { id, thread_id, local }: Omit<InboxRecord, "read">,
-  at: number,
-  length: number,
-  flagAt: number,
-  mark: Mark,
-): Entry {
-  return { id, thread: thread_id, local: local === true, at, length, flagAt, mark };
 }
 
 function refuseUnsafe(path: string, fd: number): void {

@@ -5,6 +5,12 @@ import { InboxRecord } from "../protocol/message.ts";
 
 export type Mark = "unread" | "claimed" | "settled";
 
+/** A kind of message that a later version knows is no reason to lose the message. */
+const ReadableRecord = InboxRecord.extend({
+  type: InboxRecord.shape.type.catch(undefined),
+  local: InboxRecord.shape.local.catch(undefined),
+});
+
 const spellings = { unread: "false", claimed: "true ", settled: " true" } as const satisfies Record<
   Mark,
   string
@@ -14,7 +20,7 @@ const marks: ReadonlyMap<string, Mark> = new Map([
   ["true ", "claimed"],
   [" true", "settled"],
 ]);
-export const flagLength = 5;
+const flagLength = 5;
 
 /** `flagAt`: bytes from the line's start to the flag. `canonical`: the line is spelled as `writeLine` spells it. */
 export type MailLine = { record: InboxRecord; mark: Mark; flagAt: number; canonical: boolean };
@@ -74,7 +80,7 @@ function readTornFlag(text: string): MailLine | undefined {
 
 function parseRecord(text: string): InboxRecord | undefined {
   try {
-    const parsed = InboxRecord.safeParse(JSON.parse(text));
+    const parsed = ReadableRecord.safeParse(JSON.parse(text));
     return parsed.success ? parsed.data : undefined;
   } catch {
     return undefined; // not JSON

@@ -36,7 +36,7 @@ export const graceMs = 2_000;
 /** ms after the asker's end when nothing else tells */
 export const askerEndedMs = 20_000;
 /** bytes before the claim that are read to know which answers are older than it */
-export const lookBackBytes = 64 * 1024;
+const lookBackBytes = 64 * 1024;
 
 /** `now`: any steady clock in ms; only spans of it count, so a clock step kills no claim. */
 export function judge(claim: Claim, evidence: Evidence, activity: Activity, now: number): Verdict {

@@ -35,7 +35,12 @@ export type RequestFrame = Extract<Frame, { op: string }>;
 export type AnswerFrame = { re: number; ok: true; result: unknown } | ({ re: number; ok: false } & ErrorBody);
 
 /** hub → daemon: append to this session's inbox. Sent strictly in the session's delivery order. */
-export const Deliver = z.object({ session_id: SessionId, message: Message });
+export const Deliver = z.object({
+  session_id: SessionId,
+  /** place in the order of deliveries; grows */
+  seq: z.number().int().positive(),
+  message: Message,
+});
 export type Deliver = z.infer<typeof Deliver>;
 
 /** The daemon's answer. `session_ended` and `inbox_full` leave the message with the hub. */

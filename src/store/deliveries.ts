@@ -115,9 +115,14 @@ export function returnMail(
   at: string,
   expiresAt: string,
 ): StateRecord[] {
-  return waitingOf(db, machine, session).map((row) => {
+  return waitingOf(db, machine, session).flatMap((row) => {
     owesNotice(db, row.seq, "queued");
-    return setState(db, row, { state: "queued", at, reason: "session ended", expires_at: expiresAt });
+    if (isQueuedFor(db, row.seq, "session ended")) {
+      // the daemon's own word came first: the history needs it once
+      db.query("UPDATE deliveries SET expires_at = ? WHERE seq = ?").run(expiresAt, row.seq);
+      return [];
+    }
+    return [setState(db, row, { state: "queued", at, reason: "session ended", expires_at: expiresAt })];
   });
 }
 

@@ -2,13 +2,16 @@ import { describe, expect, test } from "bun:test";
 import {
   appendFileSync,
   chmodSync,
+  closeSync,
   existsSync,
   mkdirSync,
+  openSync,
   readFileSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { Inbox } from "../../src/inbox/inbox.ts";
 import { IntercomError } from "../../src/protocol/errors.ts";
@@ -383,6 +386,24 @@ describe("foreign hands", () => {
     );
     expect(idsOf(drain(inbox))).toEqual(["a", "b"]);
     expect(lines(inbox.path).map((line) => JSON.parse(line).read)).toEqual([true, true, true]);
+  });
+
+  test("an edit that keeps the size is noticed when it matters, and mended", () => {
+    const inbox = freshInbox();
+    inbox.append([mail("a"), mail("b")]);
+    const fd = openSync(inbox.path, "r+");
+    writeSync(fd, "}", 3);
+    closeSync(fd);
+    expect(codeOf(() => inbox.claim(reader()))).toBe("internal");
+    expect(idsOf(drain(inbox))).toEqual(["b"]);
+  });
+
+  test("a message of a kind that only a later version knows is delivered", () => {
+    const directory = freshDirectory();
+    const inbox = openInbox(directory);
+    inbox.append([{ ...mail("a"), type: "chat" }]);
+    writeFileSync(inbox.path, readFileSync(inbox.path, "utf8").replace('"chat"', '"hologram"'));
+    expect(idsOf(drain(openInbox(directory)))).toEqual(["a"]);
   });
 
   test("a file that was removed is an empty inbox; a claim of it settles without harm", () => {

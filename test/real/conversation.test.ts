@@ -47,7 +47,10 @@ describe.skipIf(!installed).each([
       await asked.claude.waitForAnswer("end of asked");
       expect(asked.counts("| the question")).toEqual([0, 1, 1]);
 
-      await waitFor("the answer in the asker's inbox", async () => (await asker.local())?.inbox_pending === 1);
+      await waitFor(
+        "the answer in the asker's inbox",
+        async () => (await asker.local())?.inbox_pending === 1,
+      );
       await askersTool.finish();
       await asker.claude.waitForAnswer("end of asker");
       expect(asker.counts("| the answer")).toEqual([0, 0, 1, 1]);

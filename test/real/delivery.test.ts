@@ -215,7 +215,11 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => 
     async () => {
       const home = await stage.home("atlas");
       const calling = stage.gate();
-      const script = prompt("one", [[calling.step, bash("echo out-a")], [bash("echo out-b")], [{ text: "end" }]]);
+      const script = prompt("one", [
+        [calling.step, bash("echo out-a")],
+        [bash("echo out-b")],
+        [{ text: "end" }],
+      ]);
       await using session = await home.print({ version, prompt: script, args: ["--include-hook-events"] });
       calling.open();
       expect(await session.claude.finish()).toBe(0);

@@ -91,7 +91,8 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => 
       await tool.finish();
       await session.claude.waitUntil("the proof in the transcript", async () =>
         (await session.claude.transcript()).some(
-          ({ attachment }) => attachment?.type === "hook_additional_context" && attachment.hookEvent !== "SessionStart",
+          ({ attachment }) =>
+            attachment?.type === "hook_additional_context" && attachment.hookEvent !== "SessionStart",
         ),
       );
       session.claude.press("escape");

@@ -2,9 +2,15 @@
 // conversation begins anew, and when it is taken up again by another process.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { prompt } from "../rig/fake-script";
-import { HeldTool, type InstalledHome, type IntercomSession, IntercomStage } from "../rig/intercom-stage";
 import type { ClaudeTerminal } from "../rig/claude";
+import { prompt } from "../rig/fake-script";
+import {
+  HeldTool,
+  type InstalledHome,
+  type IntercomSession,
+  IntercomStage,
+  intercom,
+} from "../rig/intercom-stage";
 import { bash, clientsReady, testMs } from "../rig/stage";
 import { waitFor } from "../rig/wait";
 import { claudeVersions } from "./install";
@@ -81,6 +87,67 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => 
       expect(again.counts("| kept for it").at(-1)).toBe(1);
       expect(again.counts("| kept in its thread").at(-1)).toBe(1);
       for (const { message_id } of [queued, replied])
+        await waitFor("seen", async () => (await stage.states(message_id)).includes("seen"));
+    },
+    testMs,
+  );
+
+  test(
+    "killed in the middle of a turn and resumed: what had not reached the model, and what had not been offered, arrives once",
+    async () => {
+      const home = await stage.home("atlas");
+      const first = await home.terminal({ version });
+      await using _ = first;
+      const [tool, answering] = [new HeldTool(home), stage.gate()];
+      await first.claude.submit(prompt("one", [[bash("echo one")], [tool.step], [answering.step]]));
+      await tool.running();
+      const offered = await stage.write(first.address, "in a request without an answer");
+      await tool.finish();
+      await answering.reached();
+      const unread = await stage.write(first.address, "never offered");
+      const { sessionId } = await first.claude.waitForStatus("busy");
+      process.kill(first.claude.pid, "SIGKILL");
+      await first.claude.exited;
+      await waitFor("the session to end at the hub", async () => !(await stage.isOpen(first.address)));
+
+      await using again = await home.terminal({ version, args: ["--resume", sessionId] });
+      expect(again.address).toBe(first.address);
+      await again.claude.submit(prompt("two", [[bash("echo two")], [{ text: "end of two" }]]));
+      await again.claude.waitForAnswer("end of two");
+      // the client died a moment after the request: whether its record got to the disk decides who keeps the text
+      for (const { message_id } of [offered, unread])
+        expect([message_id, again.counts(`message ${message_id},`).at(-1)]).toEqual([message_id, 1]);
+      expect(again.counts("| never offered").at(-1)).toBe(1);
+    },
+    testMs,
+  );
+
+  test(
+    "a daemon that dies and comes back in the middle of a turn loses and doubles nothing",
+    async () => {
+      const machine = await stage.fleet.join(`bento-${version}`);
+      const home = await stage.home(machine.name);
+      await using session = await home.terminal({ version });
+      const [first, second] = [new HeldTool(home), new HeldTool(home)];
+      const check = [intercom("check_inbox"), bash("echo three")];
+      await session.claude.submit(
+        prompt("one", [[first.step], [second.step], check, [{ text: "end of one" }]]),
+      );
+      await first.running();
+      const before = await stage.write(session.address, "before the crash");
+      await machine.crash();
+      await first.finish();
+      await second.running();
+      expect(session.counts("before the crash")).toEqual([0, 0]);
+      await machine.serve("daemon");
+      await waitFor("the session at the hub again", () => stage.isOpen(session.address));
+      const after = await stage.write(session.address, "after the crash");
+      await second.finish();
+      await session.claude.waitForAnswer("end of one");
+      expect(session.counts("| before the crash")).toEqual([0, 0, 1, 1]);
+      expect(session.counts("| after the crash")).toEqual([0, 0, 1, 1]);
+      expect(session.counts('"count":0').at(-1)).toBe(1);
+      for (const { message_id } of [before, after])
         await waitFor("seen", async () => (await stage.states(message_id)).includes("seen"));
     },
     testMs,

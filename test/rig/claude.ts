@@ -111,7 +111,14 @@ export class ClaudePrint extends ClaudeProcess {
 /** Between two presses of a key that a dialog may have ignored, in milliseconds. */
 const dialogMs = 400;
 
-const keys = { enter: "\r", escape: "\u001b", up: "\u001b[A", down: "\u001b[B", ctrlC: "\u0003", ctrlU: "\u0015" } as const;
+const keys = {
+  enter: "\r",
+  escape: "\u001b",
+  up: "\u001b[A",
+  down: "\u001b[B",
+  ctrlC: "\u0003",
+  ctrlU: "\u0015",
+} as const;
 
 /** An interactive run in a pseudo-terminal of its own. */
 export class ClaudeTerminal extends ClaudeProcess {

@@ -136,6 +136,11 @@ export class Machine {
     return { status: response.status, body: (await response.json()) as Record<string, unknown> };
   }
 
+  /** Its servers die at once, without a word. */
+  async crash(): Promise<void> {
+    for (const server of this.#servers.splice(0)) await server.kill("SIGKILL");
+  }
+
   async close(): Promise<void> {
     for (const agent of this.#agents) await agent.close();
     for (const server of this.#servers.reverse()) await server.kill("SIGKILL");

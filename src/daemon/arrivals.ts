@@ -1,0 +1,118 @@
+// Mail that arrives on this machine: from the hub, from this user's scripts, from the daemon itself. Into the inbox,
+// in order, and acknowledged only when it is fsynced.
+import { IntercomError } from "../protocol/errors.ts";
+import { newMessageId } from "../protocol/ids.ts";
+import { Deliver, type Delivered } from "../protocol/link.ts";
+import type { DeliverLocally } from "../protocol/local-api.ts";
+import type { InboxRecord } from "../protocol/message.ts";
+import { crashPoint } from "../system/crash-point.ts";
+import { log } from "../system/log.ts";
+import { isAlive } from "../system/process.ts";
+import type { Session, Sessions } from "./sessions.ts";
+
+type Incoming = {
+  session: Session;
+  seq: number;
+  record: Omit<InboxRecord, "read">;
+  done: (answer: Delivered) => void;
+};
+
+/** ms after which nothing is on its way any more that was sent before a refusal was known */
+const inFlightMs = 30_000;
+
+export class Arrivals {
+  readonly #sessions: Sessions;
+  readonly #incoming: Incoming[] = [];
+  /** session id → what could not be taken: nothing that comes after it may overtake it */
+  readonly #refused = new Map<string, { seq: number; at: number }>();
+  /** mail for a session stands in its inbox */
+  onMail: (session: Session) => void = () => {};
+
+  constructor(sessions: Sessions) {
+    this.#sessions = sessions;
+  }
+
+  /** The hub's `deliver`. Answers only when the message is fsynced; what arrives in one turn shares one fsync. */
+  receive(payload: unknown): Promise<Delivered> {
+    const parsed = Deliver.safeParse(payload);
+    if (!parsed.success) throw new IntercomError("bad_request", "this deliver request cannot be read");
+    const { session_id, seq, message } = parsed.data;
+    const session = this.#sessions.get(session_id);
+    if (!session || !isAlive(session.process))
+      return Promise.resolve(this.#refuse(session_id, seq, "session_ended"));
+    if (this.#overtakes(session_id, seq)) return Promise.resolve({ status: "inbox_full" });
+    const { id, thread_id, from_agent, timestamp, type } = message;
+    const record = { thread_id, from_agent, timestamp, message: message.message, id, type };
+    return new Promise((done) => {
+      this.#incoming.push({ session, seq, record, done });
+      if (this.#incoming.length === 1) setImmediate(() => this.#appendIncoming());
+    });
+  }
+
+  /** For this user's scripts and tests: straight into the inbox, marked local, no receipts. */
+  deliverLocally(session: Session, body: DeliverLocally): void {
+    const { thread_id, from_agent, message, timestamp } = body;
+    session.inbox.append([
+      { thread_id, from_agent, timestamp, message, id: body.id ?? newMessageId(), type: "chat", local: true },
+    ]);
+    this.onMail(session);
+  }
+
+  /** A notice of the daemon itself about a message that the hub refused after it had been queued here. */
+  notify(session: Session, about: { thread_id: string; id: string; text: string }): void {
+    const record = {
+      thread_id: about.thread_id,
+      from_agent: "hub",
+      timestamp: new Date().toISOString(),
+      message: about.text,
+      id: about.id,
+      type: "status" as const,
+      local: true as const,
+    };
+    session.inbox.append([record]);
+    this.onMail(session);
+  }
+
+  /** A new link: the hub begins again with the oldest message it still has. */
+  linked(): void {
+    this.#refused.clear();
+  }
+
+  /** Remembers the first that was refused; the hub has sent more behind it already. */
+  #refuse(sessionId: string, seq: number, status: "session_ended" | "inbox_full"): Delivered {
+    if (!this.#overtakes(sessionId, seq)) this.#refused.set(sessionId, { seq, at: performance.now() });
+    return { status };
+  }
+
+  #overtakes(sessionId: string, seq: number): boolean {
+    const first = this.#refused.get(sessionId);
+    return first !== undefined && seq > first.seq && performance.now() - first.at < inFlightMs;
+  }
+
+  #appendIncoming(): void {
+    const batch = this.#incoming.splice(0);
+    for (const session of new Set(batch.map((one) => one.session))) {
+      const own = batch.filter((one) => one.session === session);
+      const answer = this.#append(session, own);
+      for (const { done } of own) done(answer);
+    }
+  }
+
+  #append(session: Session, batch: Incoming[]): Delivered {
+    const { session_id } = session.stored;
+    const seq = batch[0]?.seq ?? 0;
+    if (this.#sessions.get(session_id) !== session) return this.#refuse(session_id, seq, "session_ended");
+    try {
+      session.inbox.append(batch.map(({ record }) => record));
+    } catch (error) {
+      // not acknowledged: the hub keeps it and sends it again
+      log.error("mail could not be written", { session: session_id, error });
+      return this.#refuse(session_id, seq, "inbox_full");
+    }
+    const first = this.#refused.get(session_id);
+    if (first && (batch.at(-1)?.seq ?? 0) >= first.seq) this.#refused.delete(session_id);
+    crashPoint("delivery.appended");
+    this.onMail(session);
+    return { status: "delivered" };
+  }
+}

@@ -1,0 +1,80 @@
+// The process of a simulated agent: a shell that does nothing, and starts a hook as its own child when it is told to.
+// It ends with the harness, for its standard input ends then.
+import { readFileSync, writeFileSync } from "node:fs";
+import { waitFor } from "../rig/wait.ts";
+
+/** ms after its start at which the hook is killed */
+export type HookKill = number | undefined;
+
+export class AgentProcess {
+  readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
+  readonly #lines: string[] = [];
+  #next = 1;
+
+  constructor(
+    private readonly directory: string,
+    env: Record<string, string>,
+  ) {
+    this.#child = Bun.spawn(["/bin/sh"], {
+      env,
+      cwd: directory,
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "inherit",
+    });
+    void this.#read();
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** `procStart` as the agent's registry file has it: start ticks. */
+  get startTicks(): string {
+    const stat = readFileSync(`/proc/${this.pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+  }
+
+  /** Runs the installed hook command with this event; gives what reached its standard output. */
+  async hook(binary: string, input: string, kill: HookKill): Promise<string> {
+    const name = `${this.directory}/hook-${this.pid}-${this.#next++}`;
+    writeFileSync(`${name}.in`, input);
+    const guard = `[ -e "$AI_INTERCOM_HOME/inbox/pending/$PPID" ] || exit 0; unset BUN_OPTIONS BUN_BE_BUN; exec "${binary}" check-inbox --format hook`;
+    const from = this.#lines.length;
+    this.#child.stdin.write(
+      `/bin/sh -c '${guard}' < ${name}.in > ${name}.out 2>/dev/null & echo pid $!; wait $!; echo end\n`,
+    );
+    this.#child.stdin.flush();
+    const line = await waitFor("the hook's pid", () => this.#lines[from]);
+    if (kill !== undefined) {
+      await Bun.sleep(kill);
+      if (this.#lines.length < from + 2) killIfRunning(Number(line.slice(4)));
+    }
+    await waitFor("the hook's end", () => this.#lines.length >= from + 2);
+    return readFileSync(`${name}.out`, "utf8");
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#child.exited;
+  }
+
+  async #read(): Promise<void> {
+    const decoder = new TextDecoder();
+    let rest = "";
+    for await (const part of this.#child.stdout) {
+      const lines = (rest + decoder.decode(part, { stream: true })).split("\n");
+      rest = lines.pop() ?? "";
+      this.#lines.push(...lines);
+    }
+  }
+}
+
+/** It may have ended since; its shell has not waited for it in vain, so the pid is no other's yet. */
+function killIfRunning(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // ended
+  }
+}

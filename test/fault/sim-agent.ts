@@ -1,0 +1,311 @@
+// A simulated agent: one process, one session, turns with hooks and tool calls, and a transcript that says what its
+// model really got. It speaks to the daemon as MCP server and hook do; a share of its hooks is the real program.
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { SessionClient } from "../../src/mcp/session-client.ts";
+import { pidHeaders } from "../../src/protocol/hook.ts";
+import { RegisterAnswer } from "../../src/protocol/local-api.ts";
+import { ChatAnswer } from "../../src/protocol/message.ts";
+import { homePaths } from "../../src/system/paths.ts";
+import { requestOverSocket } from "../../src/system/socket.ts";
+import { waitFor } from "../rig/wait.ts";
+import { AgentProcess } from "./agent-process.ts";
+import type { Book, Read, Sent } from "./book.ts";
+import type { Dice } from "./dice.ts";
+import { readFrame, readToolAnswer, Transcript } from "./transcript.ts";
+
+/** How an agent behaves: probabilities, and times in ms. */
+export type Manners = {
+  /** output that the agent throws away: timeout, Esc */
+  drop: number;
+  /** Esc before the first word: the prompt is taken back, and the mail with it */
+  takeBack: number;
+  /** calls intercom_check_inbox */
+  check: number;
+  reply: number;
+  lateMs: number;
+  /** hooks that are the real program, and those of them that are killed */
+  realHook: number;
+  killHook: number;
+};
+export const calm: Manners = {
+  drop: 0,
+  takeBack: 0,
+  check: 0,
+  reply: 0,
+  lateMs: 5,
+  realHook: 0,
+  killHook: 0,
+};
+export const lively: Manners = {
+  drop: 0.12,
+  takeBack: 0.06,
+  check: 0.2,
+  reply: 0.2,
+  lateMs: 300,
+  realHook: 0,
+  killHook: 0,
+};
+
+/** ms that `check-inbox` gives the daemon */
+const hookTimeoutMs = 500;
+/** above Linux' highest pid: an asker that has ended */
+const endedPid = 4_194_305;
+
+type Place = {
+  root: string;
+  home: string;
+  project: string;
+  name: string;
+  binary: string;
+  env: Record<string, string>;
+};
+
+export class SimAgent {
+  readonly native = crypto.randomUUID();
+  readonly #place: Place;
+  readonly #book: Book;
+  readonly #dice: Dice;
+  readonly #transcript: Transcript;
+  #process: AgentProcess;
+  #client: SessionClient;
+  #replies: Promise<unknown> = Promise.resolve();
+  address = "";
+  alive = true;
+  hooksKilled = 0;
+
+  private constructor(place: Place, book: Book, dice: Dice) {
+    this.#place = place;
+    this.#book = book;
+    this.#dice = dice;
+    for (const directory of [`${place.root}/c/sessions`, `${place.root}/c/projects/p`])
+      mkdirSync(directory, { recursive: true });
+    this.#transcript = new Transcript(`${place.root}/c/projects/p/${this.native}.jsonl`);
+    this.#process = new AgentProcess(place.root, place.env);
+    this.#client = this.#connect();
+  }
+
+  static async start(place: Place, book: Book, dice: Dice): Promise<SimAgent> {
+    const agent = new SimAgent(place, book, dice);
+    await agent.#register();
+    return agent;
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+  get sessionId(): string {
+    return this.address.slice(this.address.indexOf("@") + 1);
+  }
+  get home(): string {
+    return this.#place.home;
+  }
+  get hasMail(): boolean {
+    return existsSync(`${homePaths(this.home).pending}/${this.pid}`);
+  }
+
+  /** One turn: prompt, tools, stop; each hook only when the guard lets it. */
+  async turn(manners: Manners): Promise<void> {
+    this.#tellStatus("busy");
+    await this.#prompt(manners);
+    this.#transcript.answer();
+    for (let rounds = this.#dice.between(0, 3); rounds > 0; rounds--) {
+      if (this.#dice.chance(manners.check)) await this.#checkInbox(manners);
+      await this.#take("PostToolBatch", manners, { tool_calls: [] });
+      this.#transcript.answer();
+    }
+    for (let stop = 0; stop < 8; stop++) {
+      if (!(await this.#take("Stop", manners, { stop_hook_active: stop > 0 }))) break;
+      this.#transcript.answer();
+    }
+    this.#tellStatus("idle");
+  }
+
+  /** Sends one message; never throws. */
+  async say(
+    to: SimAgent,
+    { thread, lane, size = 0 }: { thread?: string; lane: string; size?: number },
+  ): Promise<{ sent: Sent; thread: string | undefined }> {
+    const sent = this.#book.write(this.address, to.address, lane, size);
+    const given = thread
+      ? { thread_id: thread, message: sent.text }
+      : { to: to.address, message: sent.text, if_no_session: "queue" };
+    try {
+      const { result } = await this.#client.call(thread ? "intercom_reply" : "intercom_chat", given);
+      const { status, message_id, thread_id, error, reason } = ChatAnswer.parse(result);
+      sent.id = message_id;
+      sent.answer = [status, error ?? reason].filter(Boolean).join(": ");
+      sent.outcome =
+        status === "delivered" || status === "queued" || status === "held" ? "accepted" : "refused";
+      return { sent, thread: thread_id };
+    } catch (error) {
+      sent.outcome = "unknown";
+      sent.answer = String(error).slice(0, 200);
+      return { sent, thread: undefined };
+    }
+  }
+
+  /** Resolves when every reply that was begun has its answer. */
+  async repliesSent(): Promise<void> {
+    await this.#replies;
+  }
+
+  /** The agent's process ends the hard way; its session with it. */
+  async die(): Promise<void> {
+    this.alive = false;
+    void this.#client.stop();
+    await this.#process.kill();
+  }
+
+  /** The same conversation in a new process. */
+  async resume(): Promise<void> {
+    const before = this.address;
+    this.#process = new AgentProcess(this.#place.root, this.#place.env);
+    this.#client = this.#connect();
+    await this.#register("resume");
+    this.alive = true;
+    if (this.address !== before) throw new Error(`${before} came back as ${this.address}`);
+  }
+
+  async close(): Promise<void> {
+    this.alive = false;
+    void this.#client.stop();
+    await this.#process.kill();
+  }
+
+  onOther: ((address: string) => SimAgent | undefined) | undefined;
+
+  #registration() {
+    const { home, project } = this.#place;
+    return { pid: this.pid, project, agent: "claude", cwd: home, native_session_id: this.native };
+  }
+
+  #connect(): SessionClient {
+    const client = new SessionClient({
+      socket: homePaths(this.home).daemonSocket,
+      registration: () => this.#registration(),
+    });
+    client.start();
+    return client;
+  }
+
+  async #register(source = "startup"): Promise<void> {
+    this.address = await waitFor(`${this.#place.name} to be registered`, async () => {
+      const answer = await requestOverSocket(homePaths(this.home).daemonSocket, "daemon_unreachable", {
+        path: "/api/session/register",
+        body: this.#registration(),
+      });
+      return RegisterAnswer.parse(answer).address;
+    });
+    this.#tellStatus("busy");
+    await this.#take("SessionStart", calm, { source });
+    this.#transcript.answer();
+    this.#tellStatus("idle");
+  }
+
+  async #prompt(manners: Manners): Promise<void> {
+    const text = await this.#hook("UserPromptSubmit", manners, { prompt: "go on" });
+    const follows = this.#transcript.prompt("go on");
+    if (text === "" || this.#dice.chance(manners.drop)) return;
+    await Bun.sleep(this.#dice.between(0, manners.lateMs + 1));
+    const nonces = this.#record("UserPromptSubmit", text);
+    if (!this.#dice.chance(manners.takeBack)) return;
+    await Bun.sleep(this.#dice.between(0, manners.lateMs + 1));
+    for (const nonce of nonces) this.#book.takeBack(nonce);
+    this.#transcript.prompt("something else", follows);
+  }
+
+  /** True when the hook brought text into the context. */
+  async #take(event: string, manners: Manners, more: object): Promise<boolean> {
+    const text = await this.#hook(event, manners, more);
+    if (text === "" || this.#dice.chance(manners.drop)) return false;
+    await Bun.sleep(this.#dice.between(0, manners.lateMs + 1));
+    this.#record(event, text, manners);
+    return true;
+  }
+
+  #record(event: string, text: string, manners: Manners = calm): string[] {
+    const blocks = readFrame(text);
+    if (this.#dice.chance(0.1)) this.#transcript.noise(event, text);
+    this.#transcript.hookContext(event, text);
+    this.#read(blocks, event, manners);
+    return blocks.map(({ nonce }) => nonce);
+  }
+
+  #read(blocks: Omit<Read, "session" | "by">[], by: string, { reply }: Manners): void {
+    for (const block of blocks) {
+      this.#book.reads.push({ ...block, session: this.address, by });
+      const other = block.from === "hub" ? undefined : this.onOther?.(block.from);
+      if (!other || block.part !== block.of || !this.#dice.chance(reply)) continue;
+      const lane = `${block.thread} reply ${this.address}`;
+      this.#replies = this.#replies.then(() => this.alive && this.say(other, { thread: block.thread, lane }));
+    }
+  }
+
+  async #checkInbox(manners: Manners): Promise<void> {
+    const answer = await this.#client.call("intercom_check_inbox", {}).catch(() => undefined);
+    if (!answer || answer.result.status === "error") return;
+    if (this.#dice.chance(manners.drop)) return this.#transcript.toolResult("[Request interrupted by user]");
+    await Bun.sleep(this.#dice.between(0, manners.lateMs + 1));
+    this.#transcript.toolResult(JSON.stringify(answer.result));
+    this.#read(readToolAnswer(answer.result), "check_inbox", manners);
+    if (answer.confirm) await this.#client.confirm(answer.confirm).catch(() => undefined);
+  }
+
+  async #hook(event: string, manners: Manners, more: object): Promise<string> {
+    if (event !== "SessionStart" && !this.hasMail) return "";
+    const input = JSON.stringify({
+      session_id: this.native,
+      transcript_path: this.#transcript.path,
+      cwd: this.home,
+      hook_event_name: event,
+      ...more,
+    });
+    const printed = this.#dice.chance(manners.realHook)
+      ? await this.#realHook(input, manners)
+      : await this.#askDaemon(input);
+    return contextOf(printed);
+  }
+
+  async #realHook(input: string, { killHook }: Manners): Promise<string> {
+    const kill = this.#dice.chance(killHook) ? this.#dice.between(0, 120) : undefined;
+    if (kill !== undefined) this.hooksKilled += 1;
+    return this.#process.hook(this.#place.binary, input, kill);
+  }
+
+  async #askDaemon(input: string): Promise<string> {
+    try {
+      const response = await fetch("http://daemon/api/hook", {
+        unix: homePaths(this.home).daemonSocket,
+        method: "POST",
+        body: input,
+        headers: { [pidHeaders.agent]: String(this.pid), [pidHeaders.asker]: String(endedPid) },
+        signal: AbortSignal.timeout(hookTimeoutMs),
+      });
+      return response.status === 200 ? await response.text() : "";
+    } catch {
+      return ""; // the daemon is away: the mail waits
+    }
+  }
+
+  /** Its own registry file, as Claude Code keeps it. */
+  #tellStatus(status: "busy" | "idle"): void {
+    const entry = {
+      pid: this.pid,
+      procStart: this.#process.startTicks,
+      sessionId: this.native,
+      status,
+      statusUpdatedAt: Date.now(),
+    };
+    writeFileSync(`${this.#place.root}/c/sessions/${this.pid}.json`, JSON.stringify(entry));
+  }
+}
+
+/** Cut-off JSON is dropped by the agent, and so is everything else that is not the form it reads. */
+function contextOf(printed: string): string {
+  try {
+    const { hookSpecificOutput } = JSON.parse(printed);
+    return String(hookSpecificOutput.additionalContext);
+  } catch {
+    return "";
+  }
+}

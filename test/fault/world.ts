@@ -1,0 +1,244 @@
+// A world for one or several cases: a hub and machines as processes of their own, simulated agents on them, and what
+// the oracle needs to see.
+import { Database } from "bun:sqlite";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { homePaths } from "../../src/system/paths.ts";
+import { waitFor } from "../rig/wait.ts";
+import { Book } from "./book.ts";
+import { Dice } from "./dice.ts";
+import { type Elsewhere, judge, type Verdict } from "./oracle.ts";
+import { Served } from "./served.ts";
+import { calm, SimAgent } from "./sim-agent.ts";
+
+export type WorldOptions = {
+  binary: string;
+  seed: number;
+  machines?: readonly string[];
+  agentsEach?: number;
+  /** between daemons and hub */
+  hubUrlFor?: (machine: string, url: string) => string;
+  env?: Record<string, string>;
+};
+
+/** ms until everything must have arrived once nothing fails any more */
+const drainMs = 60_000;
+
+export class World implements AsyncDisposable {
+  readonly agents: SimAgent[] = [];
+  readonly machines: Served[] = [];
+  /** sessions that ended for good */
+  readonly absent = new Set<string>();
+  readonly book: Book;
+  readonly dice: Dice;
+
+  private constructor(
+    readonly root: string,
+    readonly hub: Served,
+    readonly hubUrl: string,
+    private readonly options: WorldOptions,
+  ) {
+    this.dice = new Dice(options.seed);
+    this.book = new Book(`w${options.seed}`);
+  }
+
+  static async start(options: WorldOptions): Promise<World> {
+    const root = await mkdtemp("/tmp/aif-");
+    const url = `127.0.0.1:${await freePort()}`;
+    const hub = new Served(
+      "hub",
+      `${root}/hub`,
+      [options.binary, "hub", "--listen", url],
+      environment(root, "hub", options.env),
+    );
+    const world = new World(root, hub, `http://${url}`, options);
+    try {
+      await mkdir(hub.home, { recursive: true, mode: 0o700 });
+      await hub.start();
+      await Promise.all((options.machines ?? ["a", "b"]).map((name) => world.#join(name)));
+      for (const machine of world.machines)
+        for (let i = 0; i < (options.agentsEach ?? 2); i++) await world.agent(machine, `p${i}`);
+      await world.listed();
+    } catch (error) {
+      await world[Symbol.asyncDispose]();
+      throw error;
+    }
+    return world;
+  }
+
+  get servers(): Served[] {
+    return [this.hub, ...this.machines];
+  }
+
+  environment(machine: Served): Record<string, string> {
+    return environment(this.root, machine.name, this.options.env, this.#urlFor(machine.name));
+  }
+
+  async agent(machine: Served, project: string): Promise<SimAgent> {
+    const agent = await SimAgent.start(
+      {
+        root: this.root,
+        home: machine.home,
+        project,
+        name: `${machine.name}/${project}`,
+        binary: this.options.binary,
+        env: this.environment(machine),
+      },
+      this.book,
+      this.dice.fork(`agent ${machine.name}/${project}`),
+    );
+    agent.onOther = (address) => this.agents.find((one) => one.address === address);
+    this.agents.push(agent);
+    return agent;
+  }
+
+  /** Waits until the hub knows every session. */
+  async listed(): Promise<void> {
+    await waitFor("the hub to know every session", () => {
+      const open = new Set(this.#ask<{ session_id: string }>("SELECT session_id FROM sessions").map((row) => row.session_id));
+      return this.agents.every(({ sessionId }) => open.has(sessionId));
+    });
+  }
+
+  /** Starts whatever does not run. */
+  async restart(): Promise<void> {
+    await Promise.all(this.servers.filter(({ running }) => !running).map((server) => server.start()));
+  }
+
+  /** Nothing fails any more: agents read until all is in context and settled. Then the oracle. */
+  async drain({ timeoutMs = drainMs }: { timeoutMs?: number } = {}): Promise<Verdict> {
+    await this.restart();
+    for (const agent of this.agents)
+      if (!agent.alive && !this.absent.has(agent.address)) await agent.resume();
+    await Promise.all(this.agents.map((agent) => agent.repliesSent()));
+    const open = new Set(this.agents.filter(({ alive }) => alive).map(({ address }) => address));
+    const until = performance.now() + timeoutMs;
+    while (performance.now() < until) {
+      await Promise.all(this.agents.filter(({ alive }) => alive).map((agent) => agent.turn(calm)));
+      if (this.book.missing(open).length === 0 && (await this.#isQuiet(open))) break;
+      await Bun.sleep(50);
+    }
+    return judge(this.book, this.elsewhere(), this.absent);
+  }
+
+  elsewhere(): Elsewhere {
+    const places = new Map<string, string>();
+    const add = (id: string, place: string) =>
+      places.set(id, places.has(id) ? `${places.get(id)} and ${place}` : place);
+    for (const { id, state, reason } of this.#ask<{ id: string; state: string; reason: string }>(
+      "SELECT message_id AS id, state, reason FROM deliveries WHERE state IN ('accepted', 'queued', 'held', 'failed', 'expired')",
+    ))
+      add(id, `${state === "failed" || state === "expired" ? "told " : ""}${state} at the hub (${reason})`);
+    for (const { home, name } of this.machines) {
+      for (const line of linesOf(homePaths(home).outbox)) {
+        const id = /"kind":"route".*"message_id":"([^"]+)"/.exec(line)?.[1];
+        if (id) add(id, `in the outbox of ${name}`);
+      }
+      for (const { line, file } of inboxLines(home)) {
+        const [, flag, id] = /,"read":(false|true | true),"id":"([^"]+)"/.exec(line) ?? [];
+        if (id && flag !== " true") add(id, `${flag === "false" ? "unread" : "claimed"} in ${name} ${file}`);
+        if (id?.endsWith("-refused")) add(id.slice(0, -"-refused".length), "told refused");
+      }
+    }
+    return places;
+  }
+
+  /** What a report needs beside the verdict. */
+  logs(): string {
+    return this.servers.map(({ name, output }) => `--- ${name}\n${output.slice(-3_000)}`).join("\n");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const agent of this.agents) await agent.close();
+    for (const server of this.servers) await server.kill();
+    if (process.env.AI_INTERCOM_FAULT_KEEP === undefined)
+      await rm(this.root, { recursive: true, force: true });
+  }
+
+  /** No claim is open, nothing waits in an outbox or at the hub for an open session. */
+  async #isQuiet(open: ReadonlySet<string>): Promise<boolean> {
+    if (this.agents.some((agent) => agent.alive && agent.hasMail)) return false;
+    for (const { home } of this.machines) {
+      if (linesOf(homePaths(home).outbox).length > 0) return false;
+      for (const { line } of ledgerLines(home)) if (!line.includes('"claims":[]')) return false;
+    }
+    return this.#ask<{ address: string }>(
+      "SELECT address FROM deliveries WHERE state IN ('accepted', 'queued')",
+    ).every(({ address }) => !open.has(address));
+  }
+
+  #ask<T>(sql: string): T[] {
+    const db = new Database(homePaths(this.hub.home).hubDatabase, { readonly: true });
+    try {
+      return db.query<T, []>(sql).all();
+    } finally {
+      db.close();
+    }
+  }
+
+  async #join(name: string): Promise<void> {
+    const home = `${this.root}/${name}`;
+    await mkdir(home, { recursive: true, mode: 0o700 });
+    const env = environment(this.root, name, this.options.env, this.#urlFor(name));
+    const { binary } = this.options;
+    const { code } = JSON.parse(
+      await run([binary, "invite", "--json"], environment(this.root, "hub", this.options.env)),
+    );
+    await run([binary, "join", code], env);
+    const machine = new Served(name, home, [binary, "daemon"], env);
+    this.machines.push(machine);
+    this.machines.sort((one, other) => one.name.localeCompare(other.name));
+    await machine.start();
+  }
+
+  #urlFor(machine: string): string {
+    return this.options.hubUrlFor?.(machine, this.hubUrl) ?? this.hubUrl;
+  }
+}
+
+function environment(root: string, name: string, more: Record<string, string> = {}, url?: string) {
+  return {
+    PATH: process.env.PATH ?? "",
+    HOME: root,
+    LANG: "C.UTF-8",
+    AI_INTERCOM_HOME: `${root}/${name}`,
+    AI_INTERCOM_MACHINE_ID: name,
+    AI_INTERCOM_LIMITS_RATE: "100000",
+    AI_INTERCOM_LIMITS_BURST: "100000",
+    ...(url === undefined ? {} : { HUB_URL: url }),
+    ...more,
+  };
+}
+
+async function run(words: string[], env: Record<string, string>): Promise<string> {
+  const child = Bun.spawn(words, { env, stdin: "ignore", stdout: "pipe", stderr: "pipe", timeout: 30_000 });
+  const [out, err] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
+  if ((await child.exited) !== 0) throw new Error(`${words.slice(1, 2)} failed: ${err}`);
+  return out;
+}
+
+export async function freePort(): Promise<number> {
+  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } });
+  const { port } = server;
+  server.stop(true);
+  return port;
+}
+
+function linesOf(path: string): string[] {
+  return existsSync(path)
+    ? readFileSync(path, "utf8")
+        .split("\n")
+        .filter((line) => line !== "")
+    : [];
+}
+
+function filesOf(home: string, ending: string): { line: string; file: string }[] {
+  const { inbox } = homePaths(home);
+  const files = existsSync(inbox) ? readdirSync(inbox).filter((name) => name.endsWith(ending)) : [];
+  return files.flatMap((file) => linesOf(`${inbox}/${file}`).map((line) => ({ line, file })));
+}
+const inboxLines = (home: string) => filesOf(home, ".jsonl");
+const ledgerLines = (home: string) => filesOf(home, ".ledger");
