@@ -115,7 +115,7 @@ export const checkInbox = command({
     },
     session: {
       type: "string",
-      description: "json only: whose inbox (default: the agent that started this command)",
+      description: "whose inbox (default: the agent that started this command)",
       valueHint: "ID",
     },
   },

@@ -17,6 +17,7 @@ const midTurnMs = 1_000;
 /** deliveries in a row at the end of a turn; Claude Code stops a Stop hook's eighth continuation */
 const stopDeliveries = 7;
 
+/** `session`: named on the command line instead of told by the agent's pid */
 export type HookCaller = { agentPid: number; askerPid: number; session?: string; signal: AbortSignal };
 
 export class Hooks {
@@ -36,7 +37,7 @@ export class Hooks {
   async answer(input: string, caller: HookCaller): Promise<string> {
     const found = parse(input);
     if (!found || found.event.isSubagent) return "";
-    const session = this.#sessionOf(found, caller.agentPid);
+    const session = this.#sessionOf(found, caller);
     if (!session) return "";
     const start =
       found.event.event === "SessionStart"
@@ -76,7 +77,8 @@ export class Hooks {
   }
 
   /** The session of the hook's agent, bound to what the hook tells; an unknown agent process registers by it. */
-  #sessionOf({ event, integration }: Found, agentPid: number): Session | undefined {
+  #sessionOf({ event, integration }: Found, { agentPid, session: wished }: HookCaller): Session | undefined {
+    if (wished !== undefined) return this.#sessions.forReader(agentPid, wished);
     const told = { native_session_id: event.nativeSessionId, transcript_path: event.transcriptPath };
     const known = this.#sessions.byProcess(agentPid);
     if (known) {

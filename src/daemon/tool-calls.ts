@@ -7,7 +7,14 @@ import { newMessageId } from "../protocol/ids.ts";
 import type { ToolAnswer, ToolCall } from "../protocol/local-api.ts";
 import { History, type MessageStatus } from "../protocol/message.ts";
 import { AgentList } from "../protocol/session.ts";
-import { isToolName, type ToolInput, type ToolName, type ToolOutput, tools } from "../protocol/tools.ts";
+import {
+  failedAnswer,
+  isToolName,
+  type ToolInput,
+  type ToolName,
+  type ToolOutput,
+  tools,
+} from "../protocol/tools.ts";
 import { askerOf, type Deliveries, readMessages } from "./delivery.ts";
 import type { Link } from "./link.ts";
 import type { Outbox } from "./outbox.ts";
@@ -88,13 +95,13 @@ export class ToolCalls {
   ): Promise<Record<string, unknown> & { confirm?: string }> {
     const parsed = tools[name].input.safeParse(given ?? {});
     if (!parsed.success)
-      return failed(name, new IntercomError("bad_request", describeIssues(parsed.error.issues)));
+      return failedAnswer(name, new IntercomError("bad_request", describeIssues(parsed.error.issues)));
     try {
       const handler: (input: never, call: Call) => Promise<ToolOutput<T> & { confirm?: string }> =
         this.#handlers[name];
       return await handler(parsed.data as never, call); // boundary: `name` ties schema and handler together
     } catch (thrown) {
-      return failed(name, toIntercomError(thrown));
+      return failedAnswer(name, toIntercomError(thrown));
     }
   }
 
@@ -155,19 +162,6 @@ export class ToolCalls {
     const { project, session_id } = session.stored;
     return formatAddress({ kind: "session", machine: this.#parts.machine, project, session: session_id });
   }
-}
-
-/** The answer of a call that failed, in the tool's own shape. */
-function failed(name: ToolName, error: IntercomError): Record<string, unknown> {
-  const empty =
-    name === "intercom_list_agents"
-      ? { agents: [] }
-      : name === "intercom_history"
-        ? { messages: [] }
-        : name === "intercom_check_inbox"
-          ? { messages: [], count: 0, waiting: 0 }
-          : {};
-  return { ...empty, status: "error", error: error.message, ...(error.hint ? { hint: error.hint } : {}) };
 }
 
 function describeIssues(issues: readonly { path: PropertyKey[]; message: string }[]): string {

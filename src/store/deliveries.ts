@@ -39,13 +39,12 @@ export function recordState(
   row: Pick<DeliveryRow, "message_id" | "thread_id" | "address">,
   { state, at, reason }: Change,
 ): StateRecord {
-  db.query("INSERT INTO message_states (message_id, address, state, at, reason) VALUES (?, ?, ?, ?, ?)").run(
-    row.message_id,
-    row.address,
-    state,
-    at,
-    reason ?? null,
-  );
+  // The daemon's word and the hub's own finding may say the same: the history holds it once.
+  db.query(
+    `INSERT INTO message_states (message_id, address, state, at, reason) SELECT ?1, ?2, ?3, ?4, ?5
+     WHERE (?3, ?5) IS NOT (SELECT state, reason FROM message_states
+                            WHERE message_id = ?1 AND address = ?2 ORDER BY seq DESC LIMIT 1)`,
+  ).run(row.message_id, row.address, state, at, reason ?? null);
   return {
     message_id: row.message_id,
     thread_id: row.thread_id,
@@ -115,14 +114,9 @@ export function returnMail(
   at: string,
   expiresAt: string,
 ): StateRecord[] {
-  return waitingOf(db, machine, session).flatMap((row) => {
+  return waitingOf(db, machine, session).map((row) => {
     owesNotice(db, row.seq, "queued");
-    if (isQueuedFor(db, row.seq, "session ended")) {
-      // the daemon's own word came first: the history needs it once
-      db.query("UPDATE deliveries SET expires_at = ? WHERE seq = ?").run(expiresAt, row.seq);
-      return [];
-    }
-    return [setState(db, row, { state: "queued", at, reason: "session ended", expires_at: expiresAt })];
+    return setState(db, row, { state: "queued", at, reason: "session ended", expires_at: expiresAt });
   });
 }
 

@@ -152,6 +152,15 @@ describe("splitting", () => {
     expect((first?.parts[0]?.text ?? "") + rest.map((part) => part.text).join("")).toBe(text);
   });
 
+  test("a part that was cut again and dropped comes again, not the parts before it", () => {
+    const inbox = freshInbox();
+    inbox.append([mail("long", "0123456789".repeat(5))]);
+    inbox.confirm(inbox.claim(reader(25))?.nonce ?? "");
+    const second = inbox.claim(reader(10));
+    inbox.drop(second?.nonce ?? "");
+    expect(inbox.claim(reader(10))?.parts).toEqual(second?.parts);
+  });
+
   test("a first part that never arrived leaves no boundary behind", () => {
     const inbox = freshInbox();
     inbox.append([mail("long", "x".repeat(50))]);

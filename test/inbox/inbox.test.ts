@@ -1,24 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import {
-  appendFileSync,
-  chmodSync,
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { readFileSync, rmSync, statSync } from "node:fs";
 import { Inbox } from "../../src/inbox/inbox.ts";
-import { IntercomError } from "../../src/protocol/errors.ts";
 import { InboxRecord } from "../../src/protocol/message.ts";
 import {
   agent,
   claimedAt,
+  codeOf,
   drain,
   filesOf,
   freshDirectory,
@@ -32,15 +19,6 @@ import {
   reader,
   sessionId,
 } from "./support.ts";
-
-const codeOf = (work: () => unknown): string => {
-  try {
-    work();
-  } catch (error) {
-    return error instanceof IntercomError ? error.code : String(error);
-  }
-  return "nothing thrown";
-};
 
 describe("append", () => {
   test("writes one readable line per message, in the public order of keys, private to the user", () => {
@@ -314,138 +292,5 @@ describe("the end of a session", () => {
       [4, 4],
     ]);
     expect(rest.map((part) => part.text).join("")).toBe(text.slice(10));
-  });
-});
-
-describe("compaction", () => {
-  const big = "x".repeat(1_000);
-
-  test("drops what is settled from a long file, and still skips it when it is sent again", () => {
-    const directory = freshDirectory();
-    const options = { compactAbove: 10_000 };
-    const inbox = openInbox(directory, options);
-    const old = Array.from({ length: 20 }, (_, i) => mail(`old${i}`, big));
-    inbox.append(old);
-    drain(inbox);
-    expect(statSync(inbox.path).size).toBeLessThan(10_000);
-    inbox.append([...old, mail("new")]);
-    expect(idsOf(drain(inbox))).toEqual(["new"]);
-    const reopened = openInbox(directory, options);
-    reopened.append(old);
-    expect(reopened.unread).toBe(0);
-  });
-
-  test("keeps what is unread, claimed or half read", () => {
-    const inbox = freshInbox({ compactAbove: 10_000 });
-    inbox.append(Array.from({ length: 20 }, (_, i) => mail(`old${i}`, big)));
-    inbox.append([mail("claimed", "c"), mail("half", "h".repeat(100)), mail("unread", "u")]);
-    const olds = [inbox.claim(reader(10_000)), inbox.claim(reader(10_000))];
-    expect(idsOf(inbox.claim(reader(50))?.parts ?? [])).toEqual(["claimed"]);
-    inbox.confirm(inbox.claim(reader(50))?.nonce ?? "");
-    for (const old of olds) inbox.markSeen(old?.nonce ?? "");
-    expect(inbox.records().map(({ id }) => id)).toEqual(["claimed", "half", "unread"]);
-    expect(drain(inbox, reader(50)).map(({ record, part }) => `${record.id}${part}`)).toEqual([
-      "half2",
-      "unread1",
-    ]);
-  });
-
-  test("keeps what is in context until its claim is gone, over a restart too", () => {
-    const directory = freshDirectory();
-    const inbox = openInbox(directory, { compactAbove: 10_000 });
-    inbox.append(Array.from({ length: 20 }, (_, i) => mail(`old${i}`, big)));
-    const [proved, seen] = [inbox.claim(reader(1_000)), inbox.claim(reader(19_000))];
-    inbox.confirm(proved?.nonce ?? "");
-    inbox.markSeen(seen?.nonce ?? "");
-    expect(inbox.records().map(({ id }) => id)).toEqual(["old0"]);
-    expect(openInbox(directory).markSeen(proved?.nonce ?? "")).toEqual(["old0"]);
-  });
-
-  test("leaves a long file alone that is mostly unread", () => {
-    const inbox = freshInbox({ compactAbove: 1_000 });
-    inbox.append([mail("a", big), mail("b", big), mail("c", big)]);
-    const { ino } = statSync(inbox.path);
-    inbox.markSeen(inbox.claim(reader(1_000))?.nonce ?? "");
-    expect(statSync(inbox.path).ino).toBe(ino);
-  });
-});
-
-describe("foreign hands", () => {
-  test("a script's line in another spelling is read, rewritten and delivered", () => {
-    const directory = freshDirectory();
-    const inbox = openInbox(directory);
-    inbox.append([mail("a")]);
-    const { from_agent, timestamp } = mail("x");
-    appendFileSync(
-      inbox.path,
-      `${JSON.stringify({ id: "b", read: false, message: "m", thread_id: "t-b", from_agent, timestamp }, null, 1).replaceAll("\n", " ")}\n`,
-    );
-    appendFileSync(
-      inbox.path,
-      `{"thread_id":"t-c","from_agent":"x","timestamp":"y","message":"old","read":true,"id":"c"}\n`,
-    );
-    expect(idsOf(drain(inbox))).toEqual(["a", "b"]);
-    expect(lines(inbox.path).map((line) => JSON.parse(line).read)).toEqual([true, true, true]);
-  });
-
-  test("an edit that keeps the size is noticed when it matters, and mended", () => {
-    const inbox = freshInbox();
-    inbox.append([mail("a"), mail("b")]);
-    const fd = openSync(inbox.path, "r+");
-    writeSync(fd, "}", 3);
-    closeSync(fd);
-    expect(codeOf(() => inbox.claim(reader()))).toBe("internal");
-    expect(idsOf(drain(inbox))).toEqual(["b"]);
-  });
-
-  test("a message of a kind that only a later version knows is delivered", () => {
-    const directory = freshDirectory();
-    const inbox = openInbox(directory);
-    inbox.append([{ ...mail("a"), type: "chat" }]);
-    writeFileSync(inbox.path, readFileSync(inbox.path, "utf8").replace('"chat"', '"hologram"'));
-    expect(idsOf(drain(openInbox(directory)))).toEqual(["a"]);
-  });
-
-  test("a file that was removed is an empty inbox; a claim of it settles without harm", () => {
-    const inbox = freshInbox();
-    inbox.append([mail("a"), mail("b")]);
-    const { nonce = "" } = inbox.claim(reader(9)) ?? {};
-    rmSync(inbox.path);
-    inbox.drop(nonce);
-    expect([inbox.unread, inbox.openClaims().length, inbox.records().length]).toEqual([0, 0, 0]);
-    inbox.append([mail("a")]);
-    expect(idsOf(drain(inbox))).toEqual(["a"]);
-  });
-
-  test("no path leaves the directory, no link is followed, nothing but a plain file is read", () => {
-    const directory = freshDirectory();
-    for (const id of ["../x", "a/b", "", "a".repeat(65), "a.b"])
-      expect(codeOf(() => Inbox.open({ directory, sessionId: id, unreadLimit: 1 }))).toBe("bad_request");
-    mkdirSync(directory, { recursive: true });
-    writeFileSync(`${directory}/target`, "");
-    const { mail: path } = filesOf(directory);
-    symlinkSync(`${directory}/target`, path);
-    expect(codeOf(() => openInbox(directory))).toBe("unsafe_file");
-    expect(readFileSync(`${directory}/target`, "utf8")).toBe("");
-    rmSync(path);
-    mkdirSync(path);
-    expect(codeOf(() => openInbox(directory))).toBe("unsafe_file");
-  });
-
-  test("a directory or a file that others may use is refused or closed to them", () => {
-    const directory = freshDirectory();
-    openInbox(directory).append([mail("a")]);
-    chmodSync(filesOf(directory).mail, 0o644);
-    openInbox(directory);
-    expect(statSync(filesOf(directory).mail).mode & 0o777).toBe(0o600);
-    chmodSync(directory, 0o755);
-    expect(codeOf(() => openInbox(directory))).toBe("unsafe_file");
-  });
-
-  test("a closed inbox does nothing more", () => {
-    const inbox = freshInbox();
-    inbox.close();
-    expect(codeOf(() => inbox.append([mail("a")]))).toBe("internal");
-    expect(existsSync(inbox.path)).toBe(false);
   });
 });

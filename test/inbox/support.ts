@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { framedLength } from "../../src/inbox/framing.ts";
 import { type ClaimRequest, type DeliveredPart, Inbox, type InboxOptions } from "../../src/inbox/inbox.ts";
+import { IntercomError } from "../../src/protocol/errors.ts";
 import type { InboxRecord } from "../../src/protocol/message.ts";
 
 export const sessionId = "s-20261122-1a2b3c";
@@ -77,3 +78,12 @@ export const filesOf = (directory: string) => ({
 export function damage(path: string, change: (bytes: Buffer) => Buffer): void {
   writeFileSync(path, change(readFileSync(path)));
 }
+
+export const codeOf = (work: () => unknown): string => {
+  try {
+    work();
+  } catch (error) {
+    return error instanceof IntercomError ? error.code : String(error);
+  }
+  return "nothing thrown";
+};

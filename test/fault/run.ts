@@ -1,0 +1,117 @@
+// The fault harness: kills, cuts and stops the built program in every way and counts what became of the mail.
+// `bun test/fault/run.ts [--seed N] [--class F1,F2] [--case ID] [--cases N] [--slice] [--results FILE] [--parallel N]`
+// Exit 0: nothing lost, doubled or misplaced. The same seed makes the same choices; what the machine's clock does
+// to them it cannot repeat, so a violation is worth running again a few times.
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { log } from "../../src/system/log.ts";
+import { crashPoints } from "./f01-crash-points.ts";
+import { kills } from "./f02-kills.ts";
+import { brokenReaders } from "./f15-broken-readers.ts";
+import { type CaseResult, type FaultCase, type FaultClass, summary } from "./fault.ts";
+import { isClean, kinds } from "./oracle.ts";
+
+const classes: FaultClass[] = [crashPoints, kills, brokenReaders];
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: "string", default: "1" },
+    class: { type: "string" },
+    case: { type: "string" },
+    cases: { type: "string" },
+    slice: { type: "boolean", default: false },
+    results: { type: "string" },
+    parallel: { type: "string", default: "2" },
+    binary: { type: "string" },
+    list: { type: "boolean", default: false },
+  },
+});
+log.level = Number(process.env.AI_INTERCOM_FAULT_LOG ?? 0);
+const seed = Number(values.seed);
+const wanted = values.class?.split(",");
+const unknown = wanted?.filter((name) => !classes.some((one) => one.name === name)) ?? [];
+if (unknown.length > 0) throw new Error(`no class ${unknown.join(", ")}; there are ${classes.map(({ name }) => name).join(", ")}`);
+
+const root = join(import.meta.dir, "../..");
+const binary = values.binary ?? join(root, "dist/ai-intercom-crash");
+if (values.binary === undefined) await build();
+
+type Done = CaseResult & { id: string; seed: number; ms: number };
+const done = new Map<string, Done>();
+if (values.results !== undefined && existsSync(values.results))
+  for (const line of readFileSync(values.results, "utf8").split("\n")) {
+    if (line === "") continue;
+    const one = JSON.parse(line) as Done; // boundary: our own file
+    if (one.seed === seed && isClean(one.verdict)) done.set(one.id, one);
+  }
+
+const scale = { slice: values.slice, most: Number(values.cases ?? Number.MAX_SAFE_INTEGER) };
+const waiting: FaultCase[] = [];
+for (const one of classes) {
+  if (wanted ? !wanted.includes(one.name) : values.case !== undefined && !values.case.startsWith(one.name)) continue;
+  const cases = await one.cases(scale);
+  waiting.push(...cases.slice(0, scale.most).filter(({ id }) => values.case === undefined || id === values.case));
+}
+if (values.list) {
+  for (const { id } of waiting) console.log(id);
+  process.exit(0);
+}
+
+const results: Done[] = [...done.values()].filter(({ id }) => waiting.some((one) => one.id === id));
+const todo = waiting.filter(({ id }) => !done.has(id)).reverse();
+const worker = async () => {
+  for (let next = todo.pop(); next; next = todo.pop()) await runOne(next);
+};
+await Promise.all(Array.from({ length: Number(values.parallel) }, worker));
+
+const total = (count: (one: Done) => number) => results.reduce((sum, one) => sum + count(one), 0);
+const skipped = results.filter((one) => one.skipped !== undefined);
+for (const { id, skipped: why } of skipped) console.log(`skipped ${id}: ${why}`);
+const others = kinds.filter((kind) => total(({ verdict }) => verdict[kind].length) > 0).slice(0);
+const extra = others
+  .filter((kind) => kind !== "lost" && kind !== "doubled" && kind !== "misplaced")
+  .map((kind) => `, ${kind} ${total(({ verdict }) => verdict[kind].length)}`)
+  .join("");
+console.log(`messages: ${total(({ messages }) => messages)}`);
+console.log(
+  `fault: ${total(({ cases }) => cases)} cases, lost ${total(({ verdict }) => verdict.lost.length)}, doubled ${total(({ verdict }) => verdict.doubled.length)}, misplaced ${total(({ verdict }) => verdict.misplaced.length)}, seed ${seed}${extra}`,
+);
+process.exit(others.length > 0 ? 1 : 0);
+
+async function runOne({ id, run }: FaultCase): Promise<void> {
+  const started = performance.now();
+  const caseSeed = Bun.hash.crc32(`${seed}:${id}`);
+  let result: CaseResult;
+  try {
+    result = await run({ binary, seed: caseSeed });
+  } catch (error) {
+    const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    result = {
+      verdict: { lost: [], doubled: [], misplaced: [], disordered: [], garbled: [], denied: [], stuck: [`the case broke: ${why}`] },
+      cases: 0,
+      messages: 0,
+      detail: "",
+    };
+  }
+  const one: Done = { ...result, id, seed, ms: Math.round(performance.now() - started) };
+  results.push(one);
+  if (values.results !== undefined) appendFileSync(values.results, `${JSON.stringify(one)}\n`);
+  const clean = isClean(one.verdict);
+  console.log(
+    `${clean ? (one.skipped === undefined ? "ok  " : "skip") : "FAIL"} ${id}: ${one.cases} cases, ${one.messages} messages, ${summary(one.verdict)}, ${one.ms} ms`,
+  );
+  if (clean) return;
+  for (const kind of kinds)
+    for (const line of one.verdict[kind].slice(0, 10)) console.log(`  ${kind}: ${line}`);
+  console.log(`  ${one.detail.replaceAll("\n", "\n  ")}`);
+  console.log(`  again: bun test/fault/run.ts --seed ${seed} --case '${id}'`);
+}
+
+async function build(): Promise<void> {
+  const building = Bun.spawn([process.execPath, "build.ts", "--crash-points"], {
+    cwd: root,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  if ((await building.exited) !== 0) throw new Error("the build failed");
+}
