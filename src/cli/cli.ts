@@ -69,6 +69,10 @@ const groups: Record<string, Record<string, Entry>> = {
       load: async () => (await import("./conversation.ts")).history,
     },
     watch: { description: "follow everything live", load: async () => (await import("./watch.ts")).watch },
+    release: {
+      description: "let held messages of a thread go",
+      load: async () => (await import("./conversation.ts")).release,
+    },
     status: {
       description: "this machine, or one message",
       load: async () => (await import("./facts.ts")).status,

@@ -58,6 +58,25 @@ export const reply = command({
   },
 });
 
+export const release = command({
+  name: "release",
+  description: "let the messages go that the loop guard holds in a thread",
+  args: {
+    thread: { type: "positional", required: true, description: "the thread, for example t-0123456789ab" },
+    json,
+  },
+  examples: ["ai-intercom release t-0123456789ab"],
+  run: async (args) => {
+    const Released = z.object({ thread_id: z.string(), released: z.number() });
+    const answer = Released.parse(await actAsPerson(`/api/threads/${threadOf(args.thread)}/release`, {}));
+    if (args.json) printJson(answer);
+    else
+      print(
+        answer.released === 0 ? "nothing was held; the count starts anew" : `released: ${answer.released}`,
+      );
+  },
+});
+
 export const inbox = command({
   name: "inbox",
   description: "what agents wrote to you; with --session, look into an agent's inbox without taking anything",

@@ -24,6 +24,8 @@ export type Outgoing = {
   to?: string;
   thread_id?: string;
   if_no_session?: "fail" | "queue";
+  /** seconds */
+  expect_reply_within?: number;
 };
 
 export class Sender {
@@ -169,7 +171,10 @@ export class Sender {
       );
   }
 
-  #routeInput(session: Session, { message_id, message, to, thread_id, if_no_session }: Outgoing): RouteInput {
+  #routeInput(
+    session: Session,
+    { message_id, message, to, thread_id, if_no_session, expect_reply_within }: Outgoing,
+  ): RouteInput {
     return {
       from_agent: formatAddress({
         kind: "session",
@@ -185,6 +190,7 @@ export class Sender {
         thread_id,
         new_thread_id: thread_id === undefined ? newThreadId() : undefined,
         if_no_session: if_no_session ?? "fail",
+        expect_reply_within,
       },
     };
   }

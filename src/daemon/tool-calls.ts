@@ -46,8 +46,14 @@ export class ToolCalls {
     this.#handlers = {
       intercom_list_agents: async ({ filter }) =>
         AgentList.parse(await parts.link.request("agents", { filter })),
-      intercom_chat: ({ to, message, if_no_session }, { session, messageId }) =>
-        parts.sender.send(session, { to, message, if_no_session, message_id: messageId }),
+      intercom_chat: ({ to, message, if_no_session, expect_reply_within }, { session, messageId }) =>
+        parts.sender.send(session, {
+          to,
+          message,
+          if_no_session,
+          expect_reply_within,
+          message_id: messageId,
+        }),
       intercom_reply: ({ thread_id, message }, { session, messageId }) =>
         parts.sender.send(session, { thread_id, message, message_id: messageId }),
       intercom_check_inbox: (_, call) => this.#checkInbox(call),

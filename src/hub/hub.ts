@@ -28,6 +28,8 @@ export type HubOptions = { config: Config; paths: HomePaths; now?: () => number 
 
 /** ms between looks at silent links, expired mail and used nonces */
 const sweepMs = 10_000;
+/** ms between looks at answers that are due and notices that are owed */
+const noticesMs = 1_000;
 
 export class Hub {
   readonly #parts: Parts;
@@ -37,7 +39,7 @@ export class Hub {
   readonly #doors: Bun.Server<LinkSocketData>[] = [];
   readonly #server: Server;
   readonly #paths: HomePaths;
-  #timer: ReturnType<typeof setInterval> | undefined;
+  #timers: ReturnType<typeof setInterval>[] = [];
 
   /** Resolves when both doors are open. */
   static async start(options: HubOptions): Promise<Hub> {
@@ -123,7 +125,7 @@ export class Hub {
   async stop(): Promise<void> {
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort();
-    clearInterval(this.#timer);
+    for (const timer of this.#timers) clearInterval(timer);
     this.#parts.links.closeAll();
     await Promise.all(this.#doors.map((door) => door.stop(true)));
     await this.#notices.settled();
@@ -145,7 +147,10 @@ export class Hub {
       throw error;
     }
     this.#notices.tell();
-    this.#timer = setInterval(() => background("sweep", () => this.sweep()), sweepMs);
+    this.#timers = [
+      setInterval(() => background("sweep", () => this.sweep()), sweepMs),
+      setInterval(() => this.#notices.tell(), noticesMs),
+    ];
     log.info("hub listens", { url: this.url });
   }
 

@@ -1,7 +1,7 @@
 // Tells senders what became of mail that did not arrive: a `status` message from `hub` in the same thread. Owed
 // notices stand in the store, written with the change they tell of; so a crash delays one, but loses none.
 import { parseAddress } from "../protocol/address.ts";
-import type { DueNotice } from "../store/store.ts";
+import type { DueDeadline, DueNotice } from "../store/store.ts";
 import { background } from "../system/wait.ts";
 import { isoAt, type Parts } from "./parts.ts";
 import { recipientAt } from "./recipients.ts";
@@ -32,36 +32,73 @@ export class Notices {
 
   async #run(): Promise<void> {
     this.#again = false;
-    const due = await this.#parts.store.dueNotices(100);
+    const { store, now } = this.#parts;
+    const due = await store.dueNotices(100);
     for (const notice of due) await this.#tellOne(notice);
-    if (due.length > 0) this.#again = true;
+    const deadlines = await store.dueDeadlines(isoAt(now()), 100);
+    for (const deadline of deadlines) await this.#tellDeadline(deadline);
+    if (due.length > 0 || deadlines.length > 0) this.#again = true;
+  }
+
+  /** A nudge goes to the recipient; an answer that did not come is told to the sender and the person. */
+  async #tellDeadline(deadline: DueDeadline): Promise<void> {
+    const { about, message_id, from_agent, to } = deadline;
+    const text = texts[this.#parts.config.language][about](deadline);
+    const told = about === "nudge" ? [to] : [...new Set([from_agent, "human"])];
+    for (const agent of told)
+      await this.#say({
+        id: `${about}-${message_id}`.slice(0, 58) + (agent === "human" ? "-human" : ""),
+        thread_id: deadline.thread_id,
+        agent,
+        text,
+      });
+    await this.#parts.store.deadlineTold({ about, message_id });
   }
 
   async #tellOne(notice: DueNotice): Promise<void> {
-    const { store, config, now } = this.#parts;
-    const to = parseAddress(notice.from_agent);
-    if (to.kind !== "project")
-      await storeMessage(
-        this.#parts,
-        {
-          // One notice of each kind per copy, for ever: the id says which.
-          id: `notice-${notice.about}-${notice.seq}`,
-          hash: "",
-          thread_id: notice.thread_id,
-          opens_thread: false,
-          type: "status",
-          from: { kind: "hub" },
-          to_agent: notice.from_agent,
-          text: texts[config.language][notice.about](notice),
-          at: isoAt(now()),
-        },
-        [await recipientAt(this.#parts, to)],
-      );
+    const { store, config } = this.#parts;
+    const text = texts[config.language][notice.about](notice);
+    // One notice of each kind per copy, for ever: the id says which.
+    await this.#say({
+      id: `notice-${notice.about}-${notice.seq}`,
+      thread_id: notice.thread_id,
+      agent: notice.from_agent,
+      text,
+    });
     await store.noticeDone(notice);
+  }
+
+  async #say({
+    id,
+    thread_id,
+    agent,
+    text,
+  }: {
+    id: string;
+    thread_id: string;
+    agent: string;
+    text: string;
+  }): Promise<void> {
+    const to = parseAddress(agent);
+    if (to.kind === "project") return;
+    const at = isoAt(this.#parts.now());
+    const message = {
+      id,
+      hash: "",
+      thread_id,
+      opens_thread: false,
+      type: "status",
+      from: { kind: "hub" },
+      to_agent: agent,
+      text,
+      at,
+    } as const;
+    await storeMessage(this.#parts, message, [await recipientAt(this.#parts, to)]);
   }
 }
 
-type Texts = Record<DueNotice["about"], (notice: DueNotice) => string>;
+type Texts = Record<DueNotice["about"], (notice: DueNotice) => string> &
+  Record<DueDeadline["about"], (deadline: DueDeadline) => string>;
 const because = (reason: string | null, separator = ": ") => (reason ? `${separator}${reason}` : "");
 
 const texts: Record<"en" | "fr", Texts> = {
@@ -72,6 +109,10 @@ const texts: Record<"en" | "fr", Texts> = {
       `Your message ${message_id} to ${to} could not be delivered${because(reason)}.`,
     expired: ({ message_id, to, reason }) =>
       `Your message ${message_id} to ${to} expired undelivered${because(reason)}. Write again if it still matters.`,
+    nudge: ({ message_id, from_agent, due_at }) =>
+      `${from_agent} expects an answer to message ${message_id} in this thread by ${due_at}.`,
+    overdue: ({ message_id, to }) =>
+      `No answer to message ${message_id} came from ${to} in the time that was set.`,
   },
   fr: {
     queued: ({ message_id, to }) =>
@@ -80,5 +121,9 @@ const texts: Record<"en" | "fr", Texts> = {
       `Votre message ${message_id} à ${to} n'a pas pu être remis${because(reason, " : ")}.`,
     expired: ({ message_id, to, reason }) =>
       `Votre message ${message_id} à ${to} a expiré sans être remis${because(reason, " : ")}. Écrivez de nouveau si nécessaire.`,
+    nudge: ({ message_id, from_agent, due_at }) =>
+      `${from_agent} attend une réponse au message ${message_id} de ce fil avant ${due_at}.`,
+    overdue: ({ message_id, to }) =>
+      `Aucune réponse au message ${message_id} n'est venue de ${to} dans le délai fixé.`,
   },
 };

@@ -5,6 +5,7 @@ import { IntercomError } from "../protocol/errors.ts";
 import { type Caller, type HubOperation, type HubParsed, hubOperations } from "../protocol/hub-api.ts";
 import type { Enrolment } from "./enrolment.ts";
 import { listAgents, listMachines } from "./listing.ts";
+import { releaseThread } from "./loop-guard.ts";
 import { isoAt, type Parts } from "./parts.ts";
 import { takePresence, takeReceipts } from "./presence.ts";
 import { messageStatus, readInbox, threadHistory } from "./queries.ts";
@@ -38,6 +39,7 @@ export class Operations {
       machines: () => answer(listMachines(parts)),
       machine_decide: (input) => answer(enrolment.decide(input.id, input.decision)),
       invite: () => answer(enrolment.invite()),
+      release: (input) => answer(releaseThread(parts, input.id)),
       human_inbox: (input) => answer(readInbox(parts, input)),
     };
   }

@@ -88,7 +88,8 @@ export class Pump {
       this.#inFlight.set(outgoing.seq, outgoing.session_id);
       background("delivery", () => this.#deliver(outgoing));
     }
-    return batch.length > 0;
+    // fewer than asked for: there are no more now, and new mail says so itself
+    return batch.length === room;
   }
 
   async #deliver({ seq, session_id, message }: Outgoing): Promise<void> {

@@ -8,6 +8,7 @@ import { maxFrameBytes } from "../protocol/link.ts";
 import type { ChatAnswer } from "../protocol/message.ts";
 import type { AcceptOutcome, NewMessage, Recipient, StoredMessage } from "../store/store.ts";
 import type { Watch } from "./events.ts";
+import { loopGuard } from "./loop-guard.ts";
 import type { Answer, Asker } from "./operations.ts";
 import { isoAt, keepForSessionMs, type Parts } from "./parts.ts";
 import { RateLimit } from "./rate.ts";
@@ -58,6 +59,7 @@ export class Router {
         to_agent: input.to_agent ?? place.recipients.map(formatAddress).join(", "),
         text: message,
         at: isoAt(this.#parts.now()),
+        reply_by: replyBy(input.payload.expect_reply_within, this.#parts.now()),
       },
       place.recipients,
     );
@@ -138,6 +140,7 @@ export async function storeMessage(
   const outcome = await store.accept(message, recipients, {
     max_waiting: message.from.kind === "hub" ? Number.MAX_SAFE_INTEGER : config.limits.unread,
     expires_at: isoAt(now() + keepForSessionMs),
+    guard: loopGuard(config, message.thread_id),
   });
   if (outcome.outcome !== "accepted") return outcome;
   events.emit({
@@ -151,6 +154,7 @@ export async function storeMessage(
     message: message.text,
   });
   events.states(outcome.changes);
+  for (const machine of outcome.released) links.present(machine);
   for (const recipient of recipients) if (recipient.kind !== "human") links.mail(recipient.machine);
   return outcome;
 }
@@ -174,6 +178,12 @@ function checkMessage({ type, payload: { message } }: RouteInput, limit: number)
       "message_too_large",
       `the message takes ${framed} bytes on the link; at most ${maxFramedBytes} are possible`,
     );
+}
+
+/** The recipient is reminded at half of the time. */
+function replyBy(seconds: number | undefined, nowMs: number): NewMessage["reply_by"] {
+  if (seconds === undefined) return undefined;
+  return { nudge_at: isoAt(nowMs + seconds * 500), due_at: isoAt(nowMs + seconds * 1000) };
 }
 
 /** Everything that a retry repeats. The proposed thread id is not part of it: a retry may propose another. */
@@ -206,8 +216,14 @@ function answerFor({ id, thread_id, deliveries }: StoredMessage): ChatAnswer {
   const about = { thread_id, message_id: id, to: deliveries.map(({ address }) => address).join(", ") };
   const lost = deliveries.find(({ state }) => state === "failed" || state === "expired");
   if (lost) return { status: "error", ...about, error: `${lost.state}: ${lost.reason ?? "no reason given"}` };
-  if (deliveries.some(({ state }) => state === "held"))
-    return { status: "held", ...about, hint: "a person must release this thread: ai-intercom release" };
+  const held = deliveries.find(({ state }) => state === "held");
+  if (held)
+    return {
+      status: "held",
+      ...about,
+      reason: held.reason ?? undefined,
+      hint: `a person lets it go: ai-intercom release ${thread_id}`,
+    };
   const waiting = deliveries.find(({ state }) => state === "queued" || state === "accepted");
   if (!waiting) return { status: "delivered", ...about };
   return {

@@ -6,6 +6,13 @@ import { MessageId, newMessageId, ThreadId } from "./ids.ts";
 import { MessageState, MessageType, Timestamp } from "./message.ts";
 import { AgentFilter, ProjectReport, SessionReport } from "./session.ts";
 
+/** 5 s to 7 days */
+export const ReplySeconds = z
+  .number()
+  .int()
+  .min(5)
+  .max(7 * 24 * 3600);
+
 /** Who asks: an enrolled machine (by its signature) or the person (on the hub's own host). */
 export type Caller = { kind: "machine"; machine: string } | { kind: "person" };
 
@@ -35,6 +42,8 @@ export const RouteInput = z.object({
     /** proposed id of the thread that a new chat opens */
     new_thread_id: ThreadId.optional(),
     if_no_session: z.enum(["fail", "queue"]).default("fail"),
+    /** seconds: remind the recipient once, then tell the sender and the person that no answer came */
+    expect_reply_within: ReplySeconds.optional(),
   }),
 });
 export type RouteInput = z.infer<typeof RouteInput>;
@@ -82,6 +91,8 @@ export const hubOperations = {
     input: z.object({ id: Name, decision: z.enum(["approve", "deny", "revoke"]) }),
   },
   invite: { who: "person", input: z.object({}) },
+  /** lets messages that the loop guard holds go */
+  release: { who: "person", input: z.object({ id: ThreadId }) },
   human_inbox: { who: "person", input: z.object({ limit, unread: flag.default(false) }) },
 } as const satisfies Record<string, { who: "machine" | "person" | "both"; input: z.ZodType }>;
 
@@ -112,6 +123,7 @@ export const hubRoutes: readonly {
   { method: "POST", path: "/api/machines/:id/revoke", op: "machine_decide", fixed: { decision: "revoke" } },
   { method: "POST", path: "/api/invites", op: "invite" },
   { method: "GET", path: "/api/threads/:id", op: "thread" },
+  { method: "POST", path: "/api/threads/:id/release", op: "release" },
   { method: "GET", path: "/api/messages/:id", op: "message" },
   { method: "GET", path: "/api/inbox", op: "human_inbox" },
 ];

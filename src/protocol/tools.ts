@@ -1,6 +1,7 @@
 // The MCP tools: name, description, input and output, once for the MCP server, the daemon and the tests.
 // Descriptions lead an agent to the right tool; the client cuts them at 2 KB.
 import { z } from "zod";
+import { ReplySeconds } from "./hub-api.ts";
 import { ThreadId } from "./ids.ts";
 import { ChatAnswer, HistoryMessage, MessageState, ReadMessage, StateChange } from "./message.ts";
 import { AgentFilter, ListedAgent } from "./session.ts";
@@ -48,6 +49,9 @@ export const tools = {
         .describe(
           "when no agent runs there: fail, or queue the message for the next session of that project",
         ),
+      expect_reply_within: ReplySeconds.optional().describe(
+        "seconds: the recipient is reminded once, then you and the person are told that no answer came",
+      ),
     }),
     output: ChatAnswer.extend(waiting),
     readOnly: false,

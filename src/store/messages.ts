@@ -2,11 +2,14 @@
 import type { Database } from "bun:sqlite";
 import { type Address, formatAddress } from "../protocol/address.ts";
 import type { Message } from "../protocol/message.ts";
+import { addDeadline, dropDeadline } from "./deadlines.ts";
 import { type DeliveryRow, deliveryColumns, recordState, setState } from "./deliveries.ts";
+import { hasHeld, isLoop, type Released, release } from "./loop-guard.ts";
 import { findSession, openSessions } from "./sessions.ts";
 import type {
   AcceptOutcome,
   Delivery,
+  LoopGuard,
   NewMessage,
   Recipient,
   Sender,
@@ -22,7 +25,7 @@ export function accept(
   db: Database,
   message: NewMessage,
   recipients: readonly Recipient[],
-  { max_waiting, expires_at }: { max_waiting: number; expires_at: string },
+  { max_waiting, expires_at, guard }: { max_waiting: number; expires_at: string; guard?: LoopGuard },
 ): AcceptOutcome {
   const known = db
     .query<{ hash: string }, [string]>("SELECT hash FROM messages WHERE id = ?")
@@ -33,13 +36,52 @@ export function accept(
   if (full) return { outcome: "full", to: formatAddress(full) };
   if (message.opens_thread && !openThread(db, message)) return { outcome: "conflict", over: "thread" };
   if (message.from.kind !== "hub") addMember(db, message.thread_id, message.from);
+  const released =
+    message.from.kind === "human" ? release(db, message.thread_id, message.at, expires_at) : nothing;
   insertMessage(db, message);
+  addDeadline(db, message);
   const placed = recipients.map((recipient) => placeNow(db, message.from, recipient, expires_at));
-  const changes = placed.flatMap((recipient) => {
-    addMember(db, message.thread_id, recipient);
-    return insertDelivery(db, message, recipient);
-  });
-  return { outcome: "accepted", changes: [...changes, ...markReplied(db, message)] };
+  const changes =
+    guard && isHeld(db, message, guard)
+      ? hold(db, message, placed, guard)
+      : placed.flatMap((recipient) => insertDelivery(db, message, recipient));
+  return {
+    outcome: "accepted",
+    changes: [...released.changes, ...changes, ...markReplied(db, message)],
+    released: released.machines,
+  };
+}
+
+const nothing: Released = { changes: [], machines: [] };
+
+function isHeld(db: Database, { from, thread_id }: NewMessage, { limit }: LoopGuard): boolean {
+  return from.kind === "session" && isLoop(db, thread_id, limit);
+}
+
+/** The copies wait for the person, who always gets theirs; the first hold of a thread tells the recipients too. */
+function hold(
+  db: Database,
+  message: NewMessage,
+  recipients: readonly Recipient[],
+  { reason, notice }: LoopGuard,
+): StateRecord[] {
+  const first = !hasHeld(db, message.thread_id);
+  const changes = recipients.flatMap((recipient) =>
+    insertDelivery(db, message, recipient.kind === "human" ? recipient : { ...recipient, held: reason }),
+  );
+  if (!first || recipients.every(({ kind }) => kind === "human")) return changes;
+  const told: NewMessage = {
+    ...message,
+    id: `held-${message.id}`.slice(0, 64),
+    hash: "",
+    type: "status",
+    from: { kind: "hub" },
+    text: notice,
+    reply_by: undefined,
+  };
+  insertMessage(db, told);
+  const everyone: Recipient[] = [...recipients.filter(({ kind }) => kind !== "human"), { kind: "human" }];
+  return [...changes, ...everyone.flatMap((recipient) => insertDelivery(db, told, recipient))];
 }
 
 export function findMessage(db: Database, id: string): StoredMessage | undefined {
@@ -165,10 +207,15 @@ function placeNow(db: Database, from: Sender, recipient: Recipient, expires_at: 
   return next ? { ...recipient, kind: "session", session: next.session_id, wait: undefined } : recipient;
 }
 
-function insertDelivery(db: Database, message: NewMessage, recipient: Recipient): StateRecord[] {
+type Placed = Recipient & { held?: string };
+
+function insertDelivery(db: Database, message: NewMessage, recipient: Placed): StateRecord[] {
   const address = formatAddress(recipient);
-  const { wait } = recipient;
-  const reached = recipient.kind === "human" ? "delivered" : wait ? "queued" : "accepted";
+  const { wait, held } = recipient;
+  const reached = recipient.kind === "human" ? "delivered" : held ? "held" : wait ? "queued" : "accepted";
+  const reason = held ?? wait?.reason;
+  // who only gets a notice of the hub is not in the conversation
+  if (message.from.kind !== "hub") addMember(db, message.thread_id, recipient);
   db.query(
     `INSERT INTO deliveries (message_id, thread_id, kind, address, machine_id, project_id, session_id, state,
        reason, expires_at)
@@ -180,13 +227,13 @@ function insertDelivery(db: Database, message: NewMessage, recipient: Recipient)
     address,
     ...place(recipient),
     state: reached,
-    reason: wait?.reason ?? null,
+    reason: reason ?? null,
     expires: wait?.expires_at ?? null,
   });
   const row = { message_id: message.id, thread_id: message.thread_id, address };
   const accepted = recordState(db, row, { state: "accepted", at: message.at });
   if (reached === "accepted") return [accepted];
-  return [accepted, recordState(db, row, { state: reached, at: message.at, reason: wait?.reason })];
+  return [accepted, recordState(db, row, { state: reached, at: message.at, reason })];
 }
 
 /** A message answers what its sender had received in the thread. */
@@ -200,7 +247,10 @@ function markReplied(db: Database, { from, thread_id, at }: NewMessage): StateRe
          AND kind = $kind AND machine_id IS $machine AND session_id IS $session ORDER BY seq`,
     )
     .all({ thread: thread_id, kind: from.kind, machine, session })
-    .map((row) => setState(db, row, { state: "replied", at }));
+    .map((row) => {
+      dropDeadline(db, row.message_id);
+      return setState(db, row, { state: "replied", at });
+    });
 }
 
 function waitingFor(db: Database, recipient: Recipient): number {

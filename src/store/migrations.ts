@@ -127,6 +127,19 @@ const steps: readonly string[] = [
   ) STRICT;
   CREATE INDEX message_states_message ON message_states (message_id, seq);
   `,
+  `
+  -- messages up to here count no more for the loop guard
+  ALTER TABLE threads ADD COLUMN released_seq INTEGER NOT NULL DEFAULT 0;
+  CREATE INDEX deliveries_held ON deliveries (thread_id) WHERE state = 'held';
+
+  CREATE TABLE reply_deadlines (
+    message_id TEXT PRIMARY KEY REFERENCES messages (id),
+    -- null once the recipient was nudged
+    nudge_at TEXT,
+    due_at TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX reply_deadlines_due ON reply_deadlines (due_at);
+  `,
 ];
 
 /** Brings the database to this version's schema; refuses one that a newer version has written. */

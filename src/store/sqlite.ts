@@ -4,8 +4,10 @@ import { chmodSync, closeSync, constants, lstatSync, mkdirSync, openSync } from 
 import { dirname } from "node:path";
 import { IntercomError } from "../protocol/errors.ts";
 import { isErrno } from "../system/files.ts";
+import * as deadlines from "./deadlines.ts";
 import * as deliveries from "./deliveries.ts";
 import { GroupCommit } from "./group-commit.ts";
+import { release } from "./loop-guard.ts";
 import * as machines from "./machines.ts";
 import * as messages from "./messages.ts";
 import { migrate } from "./migrations.ts";
@@ -52,6 +54,10 @@ function sqliteStore(db: Database): Store {
     projects: (machine) => read(() => sessions.allProjects(db, machine)),
 
     accept: (message, recipients, options) => write(() => messages.accept(db, message, recipients, options)),
+    release: (thread, { at, expires_at }) =>
+      write(() => (messages.threadMembers(db, thread) ? release(db, thread, at, expires_at) : undefined)),
+    dueDeadlines: (at, limit) => read(() => deadlines.dueDeadlines(db, at, limit)),
+    deadlineTold: (deadline) => write(() => deadlines.deadlineTold(db, deadline)),
     message: (id) => read(() => messages.findMessage(db, id)),
     states: (id) => read(() => messages.messageStates(db, id)),
     members: (thread) => read(() => messages.threadMembers(db, thread)),

@@ -62,9 +62,14 @@ export type NewMessage = {
   to_agent: string;
   text: string;
   at: string;
+  /** the sender wants an answer: when to remind the recipient, and when to tell the sender that none came */
+  reply_by?: { nudge_at: string; due_at: string };
 };
+/** `notice`: what the recipients and the person are told, once, when a thread is held. */
+export type LoopGuard = { limit: number; reason: string; notice: string };
 export type AcceptOutcome =
-  | { outcome: "accepted"; changes: StateRecord[] }
+  /** `released`: machines with mail that this word of the person let go */
+  | { outcome: "accepted"; changes: StateRecord[]; released: string[] }
   | { outcome: "duplicate" }
   /** the id stands for another message; or the thread id proposed is taken */
   | { outcome: "conflict"; over: "message" | "thread" }
@@ -111,6 +116,16 @@ export type DueNotice = {
   reason: string | null;
 };
 
+/** An answer that was asked for and has not come. */
+export type DueDeadline = {
+  about: "nudge" | "overdue";
+  message_id: string;
+  thread_id: string;
+  from_agent: string;
+  to: string;
+  due_at: string;
+};
+
 export interface Store {
   // machines.ts
   machine(id: string): Promise<Machine | undefined>;
@@ -143,9 +158,16 @@ export interface Store {
   accept(
     message: NewMessage,
     recipients: readonly Recipient[],
-    /** `expires_at`: for a session that ended in the meantime */
-    options: { max_waiting: number; expires_at: string },
+    /** `expires_at`: for a session that ended in the meantime; without `guard` nothing is held */
+    options: { max_waiting: number; expires_at: string; guard?: LoopGuard },
   ): Promise<AcceptOutcome>;
+  /** undefined: no such thread. */
+  release(
+    thread: string,
+    options: { at: string; expires_at: string },
+  ): Promise<{ changes: StateRecord[]; machines: string[] } | undefined>;
+  dueDeadlines(at: string, limit: number): Promise<DueDeadline[]>;
+  deadlineTold(deadline: Pick<DueDeadline, "message_id" | "about">): Promise<void>;
   message(id: string): Promise<StoredMessage | undefined>;
   states(messageId: string): Promise<StateRecord[]>;
   /** undefined: no such thread. */

@@ -7,9 +7,11 @@ import { waitFor } from "../rig/wait.ts";
 export type HookKill = number | undefined;
 
 export class AgentProcess {
-  readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
+  readonly #child: Bun.Subprocess<"pipe", "pipe", "ignore">;
   readonly #lines: string[] = [];
   #next = 1;
+  /** `procStart` as the agent's registry file has it */
+  readonly startTicks: string;
 
   constructor(
     private readonly directory: string,
@@ -20,8 +22,10 @@ export class AgentProcess {
       cwd: directory,
       stdin: "pipe",
       stdout: "pipe",
-      stderr: "inherit",
+      stderr: "ignore",
     });
+    const stat = readFileSync(`/proc/${this.pid}/stat`, "utf8");
+    this.startTicks = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
     void this.#read();
   }
 
@@ -29,11 +33,6 @@ export class AgentProcess {
     return this.#child.pid;
   }
 
-  /** `procStart` as the agent's registry file has it: start ticks. */
-  get startTicks(): string {
-    const stat = readFileSync(`/proc/${this.pid}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
-  }
 
   /** Runs the installed hook command with this event; gives what reached its standard output. */
   async hook(binary: string, input: string, kill: HookKill): Promise<string> {
@@ -45,13 +44,18 @@ export class AgentProcess {
       `/bin/sh -c '${guard}' < ${name}.in > ${name}.out 2>/dev/null & echo pid $!; wait $!; echo end\n`,
     );
     this.#child.stdin.flush();
-    const line = await waitFor("the hook's pid", () => this.#lines[from]);
+    const line = await waitFor("the hook's pid", () => this.#lines[from] ?? this.#ended);
+    if (line === "dead") return "";
     if (kill !== undefined) {
       await Bun.sleep(kill);
       if (this.#lines.length < from + 2) killIfRunning(Number(line.slice(4)));
     }
-    await waitFor("the hook's end", () => this.#lines.length >= from + 2);
+    await waitFor("the hook's end", () => this.#lines.length >= from + 2 || this.#ended);
     return readFileSync(`${name}.out`, "utf8");
+  }
+
+  get #ended(): "dead" | undefined {
+    return this.#child.signalCode === null && this.#child.exitCode === null ? undefined : "dead";
   }
 
   async kill(): Promise<void> {

@@ -1,5 +1,5 @@
 // What a fault class is: a list of cases, each of which lives in a world of its own and ends with the oracle.
-import { isClean, kinds, type Verdict } from "./oracle.ts";
+import { isClean, kinds, nothingWrong, type Verdict } from "./oracle.ts";
 import type { World } from "./world.ts";
 
 export type Context = { binary: string; seed: number };
@@ -11,8 +11,10 @@ export type CaseResult = {
   messages: number;
   /** why it proved nothing */
   skipped?: string;
-  /** for a person: what was done, and the logs where something is wrong */
+  /** for a person: what was done */
   detail: string;
+  /** of the servers, where something is wrong */
+  logs?: string;
 };
 export type FaultCase = { id: string; run(context: Context): Promise<CaseResult> };
 
@@ -24,20 +26,12 @@ export type Scale = {
 };
 export type FaultClass = { name: string; title: string; cases(scale: Scale): Promise<FaultCase[]> | FaultCase[] };
 
-export const noViolation: Verdict = {
-  lost: [],
-  doubled: [],
-  misplaced: [],
-  disordered: [],
-  garbled: [],
-  denied: [],
-  stuck: [],
-};
+export const noViolation: Verdict = nothingWrong();
 
 /** The result of a case that ends here; logs only where they are needed. */
 export function resultOf(world: World, verdict: Verdict, cases: number, detail: string): CaseResult {
-  const logs = isClean(verdict) ? "" : `\n${world.logs()}`;
-  return { verdict, cases, messages: world.book.sent.length, detail: detail + logs };
+  const logs = isClean(verdict) ? {} : { logs: world.logs() };
+  return { verdict, cases, messages: world.book.sent.length, detail, ...logs };
 }
 
 export function summary(verdict: Verdict): string {

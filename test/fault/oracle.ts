@@ -20,6 +20,8 @@ export type Verdict = {
   denied: string[];
   /** accepted, waiting somewhere, but not delivered although everything ran */
   stuck: string[];
+  /** accepted, and then its sender was told that it failed, although everything ran */
+  failed: string[];
 };
 
 export const kinds = [
@@ -30,21 +32,25 @@ export const kinds = [
   "garbled",
   "denied",
   "stuck",
+  "failed",
 ] as const satisfies (keyof Verdict)[];
 
 export const isClean = (verdict: Verdict): boolean => kinds.every((kind) => verdict[kind].length === 0);
 
+export const nothingWrong = (): Verdict => ({
+  lost: [],
+  doubled: [],
+  misplaced: [],
+  disordered: [],
+  garbled: [],
+  denied: [],
+  stuck: [],
+  failed: [],
+});
+
 /** `absent`: sessions that ended for good: what is accepted for them may wait. */
 export function judge(book: Book, elsewhere: Elsewhere, absent: ReadonlySet<string>): Verdict {
-  const verdict: Verdict = {
-    lost: [],
-    doubled: [],
-    misplaced: [],
-    disordered: [],
-    garbled: [],
-    denied: [],
-    stuck: [],
-  };
+  const verdict = nothingWrong();
   const byToken = new Map(book.sent.map((one) => [one.token, one]));
   const arrivals = groupById(book.reads);
   const found = new Map<string, Read[]>();
@@ -86,7 +92,8 @@ function weigh(
   }
   if (sent.outcome !== "accepted") return;
   if (place === undefined) verdict.lost.push(told);
-  else if (!absent.has(sent.to) && !place.startsWith("told")) verdict.stuck.push(`${told}: ${place}`);
+  else if (place.includes("told")) verdict.failed.push(`${told}: ${place}`);
+  else if (!absent.has(sent.to)) verdict.stuck.push(`${told}: ${place}`);
 }
 
 /** Within a lane the sender waited for each answer, so the context must show the same order. */

@@ -3,6 +3,7 @@
 // Exit 0: nothing lost, doubled or misplaced. The same seed makes the same choices; what the machine's clock does
 // to them it cannot repeat, so a violation is worth running again a few times.
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { log } from "../../src/system/log.ts";
@@ -10,7 +11,7 @@ import { crashPoints } from "./f01-crash-points.ts";
 import { kills } from "./f02-kills.ts";
 import { brokenReaders } from "./f15-broken-readers.ts";
 import { type CaseResult, type FaultCase, type FaultClass, summary } from "./fault.ts";
-import { isClean, kinds } from "./oracle.ts";
+import { isClean, kinds, nothingWrong } from "./oracle.ts";
 
 const classes: FaultClass[] = [crashPoints, kills, brokenReaders];
 
@@ -88,15 +89,15 @@ async function runOne({ id, run }: FaultCase): Promise<void> {
   } catch (error) {
     const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
     result = {
-      verdict: { lost: [], doubled: [], misplaced: [], disordered: [], garbled: [], denied: [], stuck: [`the case broke: ${why}`] },
+      verdict: { ...nothingWrong(), stuck: [`the case broke: ${why}`] },
       cases: 0,
       messages: 0,
       detail: "",
     };
   }
-  const one: Done = { ...result, id, seed, ms: Math.round(performance.now() - started) };
+  const one = { ...result, id, seed, ms: Math.round(performance.now() - started) };
   results.push(one);
-  if (values.results !== undefined) appendFileSync(values.results, `${JSON.stringify(one)}\n`);
+  if (values.results !== undefined) appendFileSync(values.results, `${JSON.stringify({ ...one, logs: undefined })}\n`);
   const clean = isClean(one.verdict);
   console.log(
     `${clean ? (one.skipped === undefined ? "ok  " : "skip") : "FAIL"} ${id}: ${one.cases} cases, ${one.messages} messages, ${summary(one.verdict)}, ${one.ms} ms`,
@@ -104,7 +105,10 @@ async function runOne({ id, run }: FaultCase): Promise<void> {
   if (clean) return;
   for (const kind of kinds)
     for (const line of one.verdict[kind].slice(0, 10)) console.log(`  ${kind}: ${line}`);
-  console.log(`  ${one.detail.replaceAll("\n", "\n  ")}`);
+  console.log(`  ${one.detail}`);
+  const file = `${tmpdir()}/ai-intercom-fault-${id.replaceAll(/[^\w.-]/g, "_")}.log`;
+  await Bun.write(file, one.logs ?? "");
+  console.log(`  logs: ${file}`);
   console.log(`  again: bun test/fault/run.ts --seed ${seed} --case '${id}'`);
 }
 

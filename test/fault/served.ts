@@ -4,7 +4,7 @@ import { waitFor, within } from "../rig/wait.ts";
 export type Arm = { crash?: string; wrap?: string[] };
 
 /** characters of a process's output that are kept for a report */
-const keptOutput = 8_000;
+const keptOutput = 60_000;
 
 export class Served {
   #child: Bun.Subprocess<"ignore", "pipe", "pipe"> | undefined;

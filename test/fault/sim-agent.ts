@@ -103,18 +103,26 @@ export class SimAgent {
     return existsSync(`${homePaths(this.home).pending}/${this.pid}`);
   }
 
-  /** One turn: prompt, tools, stop; each hook only when the guard lets it. */
+  /** One turn: prompt, tools, stop; each hook only when the guard lets it. Ends where the agent dies. */
   async turn(manners: Manners): Promise<void> {
+    try {
+      await this.#turn(manners, this.#process);
+    } catch (error) {
+      if (!(error instanceof Died)) throw error;
+    }
+  }
+
+  async #turn(manners: Manners, process: AgentProcess): Promise<void> {
     this.#tellStatus("busy");
-    await this.#prompt(manners);
+    await this.#prompt(manners, process);
     this.#transcript.answer();
     for (let rounds = this.#dice.between(0, 3); rounds > 0; rounds--) {
-      if (this.#dice.chance(manners.check)) await this.#checkInbox(manners);
-      await this.#take("PostToolBatch", manners, { tool_calls: [] });
+      if (this.#dice.chance(manners.check)) await this.#checkInbox(manners, process);
+      await this.#take("PostToolBatch", manners, { tool_calls: [] }, process);
       this.#transcript.answer();
     }
     for (let stop = 0; stop < 8; stop++) {
-      if (!(await this.#take("Stop", manners, { stop_hook_active: stop > 0 }))) break;
+      if (!(await this.#take("Stop", manners, { stop_hook_active: stop > 0 }, process))) break;
       this.#transcript.answer();
     }
     this.#tellStatus("idle");
@@ -161,9 +169,11 @@ export class SimAgent {
     const before = this.address;
     this.#process = new AgentProcess(this.#place.root, this.#place.env);
     this.#client = this.#connect();
-    await this.#register("resume");
     this.alive = true;
-    if (this.address !== before) throw new Error(`${before} came back as ${this.address}`);
+    await this.#register("resume");
+    if (this.address === before) return;
+    const sessions = await requestOverSocket(homePaths(this.home).daemonSocket, "daemon_unreachable", { path: "/api/sessions" });
+    throw new Error(`${before} (${this.native}) came back as ${this.address}: ${JSON.stringify(sessions)} ${await Bun.file(homePaths(this.home).daemonState).text()}`);
   }
 
   async close(): Promise<void> {
@@ -197,30 +207,42 @@ export class SimAgent {
       return RegisterAnswer.parse(answer).address;
     });
     this.#tellStatus("busy");
-    await this.#take("SessionStart", calm, { source });
+    await this.#take("SessionStart", calm, { source }, this.#process);
     this.#transcript.answer();
     this.#tellStatus("idle");
   }
 
-  async #prompt(manners: Manners): Promise<void> {
+  async #prompt(manners: Manners, process: AgentProcess): Promise<void> {
     const text = await this.#hook("UserPromptSubmit", manners, { prompt: "go on" });
+    this.#mustLive(process);
     const follows = this.#transcript.prompt("go on");
     if (text === "" || this.#dice.chance(manners.drop)) return;
-    await Bun.sleep(this.#dice.between(0, manners.lateMs + 1));
+    await this.#pause(manners, process);
     const nonces = this.#record("UserPromptSubmit", text);
     if (!this.#dice.chance(manners.takeBack)) return;
-    await Bun.sleep(this.#dice.between(0, manners.lateMs + 1));
+    // an agent that dies between Esc and the next prompt leaves a line that proves what no model reads
     for (const nonce of nonces) this.#book.takeBack(nonce);
     this.#transcript.prompt("something else", follows);
   }
 
   /** True when the hook brought text into the context. */
-  async #take(event: string, manners: Manners, more: object): Promise<boolean> {
+  async #take(event: string, manners: Manners, more: object, process: AgentProcess): Promise<boolean> {
     const text = await this.#hook(event, manners, more);
+    this.#mustLive(process);
     if (text === "" || this.#dice.chance(manners.drop)) return false;
-    await Bun.sleep(this.#dice.between(0, manners.lateMs + 1));
+    await this.#pause(manners, process);
     this.#record(event, text, manners);
     return true;
+  }
+
+  async #pause({ lateMs }: Manners, process: AgentProcess): Promise<void> {
+    await Bun.sleep(this.#dice.between(0, lateMs + 1));
+    this.#mustLive(process);
+  }
+
+  /** A dead agent writes no transcript and reads nothing. */
+  #mustLive(process: AgentProcess): void {
+    if (!this.alive || this.#process !== process) throw new Died();
   }
 
   #record(event: string, text: string, manners: Manners = calm): string[] {
@@ -237,15 +259,18 @@ export class SimAgent {
       const other = block.from === "hub" ? undefined : this.onOther?.(block.from);
       if (!other || block.part !== block.of || !this.#dice.chance(reply)) continue;
       const lane = `${block.thread} reply ${this.address}`;
-      this.#replies = this.#replies.then(() => this.alive && this.say(other, { thread: block.thread, lane }));
+      this.#replies = this.#replies.then(async () => {
+        if (this.alive) await this.say(other, { thread: block.thread, lane });
+      });
     }
   }
 
-  async #checkInbox(manners: Manners): Promise<void> {
+  async #checkInbox(manners: Manners, process: AgentProcess): Promise<void> {
     const answer = await this.#client.call("intercom_check_inbox", {}).catch(() => undefined);
+    this.#mustLive(process);
     if (!answer || answer.result.status === "error") return;
     if (this.#dice.chance(manners.drop)) return this.#transcript.toolResult("[Request interrupted by user]");
-    await Bun.sleep(this.#dice.between(0, manners.lateMs + 1));
+    await this.#pause(manners, process);
     this.#transcript.toolResult(JSON.stringify(answer.result));
     this.#read(readToolAnswer(answer.result), "check_inbox", manners);
     if (answer.confirm) await this.#client.confirm(answer.confirm).catch(() => undefined);
@@ -299,6 +324,8 @@ export class SimAgent {
     writeFileSync(`${this.#place.root}/c/sessions/${this.pid}.json`, JSON.stringify(entry));
   }
 }
+
+class Died extends Error {}
 
 /** Cut-off JSON is dropped by the agent, and so is everything else that is not the form it reads. */
 function contextOf(printed: string): string {

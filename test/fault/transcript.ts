@@ -7,12 +7,12 @@ type Block = Omit<Read, "session" | "by">;
 
 export class Transcript {
   /** the line that the next prompt stands behind */
-  #tip = crypto.randomUUID();
+  #tip: string = crypto.randomUUID();
 
   constructor(readonly path: string) {}
 
   /** A prompt of the person. Returns what it stands behind: a taken-back prompt is followed by one there. */
-  prompt(text: string, follows = this.#tip): string {
+  prompt(text: string, follows: string = this.#tip): string {
     this.#line("user", follows, { message: { role: "user", content: text } });
     return follows;
   }

@@ -1,6 +1,17 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { statSync } from "node:fs";
-import { drain, freshDirectory, freshInbox, idsOf, mail, openInbox, reader } from "./support.ts";
+import {
+  drain,
+  freshDirectory,
+  freshInbox,
+  idsOf,
+  mail,
+  openInbox,
+  reader,
+  removeDirectories,
+} from "./support.ts";
+
+afterAll(removeDirectories);
 
 describe("compaction", () => {
   const big = "x".repeat(1_000);

@@ -1,14 +1,15 @@
 // A kill at every named crash point, several times each, on one inbox that lives through all of them.
 // Oracle: what the hub got an ack for stands in the agent's context exactly once, whole and in order.
-import { expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { Glob } from "bun";
-import { log } from "../../src/system/log.ts";
 import { Life, messages, oracle, perLife, World } from "./crash-scenario.ts";
-import { filesOf, freshDirectory } from "./support.ts";
+import { filesOf, freshDirectory, quiet, removeDirectories } from "./support.ts";
 
-log.level = 0; // torn lines are part of the scenario
+afterAll(removeDirectories);
+
+quiet(); // torn lines are part of the scenario
 
 /** which pass through the point kills, life by life */
 const passes = [1, 1, 2, 4];

@@ -1,8 +1,7 @@
 // A disk that cut or zeroed the end of a file. Oracle: a message that stands whole in the file is never lost, and
 // what the hub sends again is delivered once. A lost ledger may cost a visible duplicate.
-import { describe, expect, test } from "bun:test";
-import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
-import { log } from "../../src/system/log.ts";
+import { afterAll, describe, expect, test } from "bun:test";
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import {
   type Arriving,
   damage,
@@ -12,10 +11,14 @@ import {
   idsOf,
   mail,
   openInbox,
+  quiet,
   reader,
+  removeDirectories,
 } from "./support.ts";
 
-log.level = 0; // thousands of damaged files, each of which would be told
+afterAll(removeDirectories);
+
+quiet(); // thousands of damaged files, each of which would be told
 
 const all: Arriving[] = [
   mail("seen", "seen 😀"),
@@ -49,11 +52,14 @@ const kinds = {
 };
 const template = original();
 
+const copy = freshDirectory();
+
+/** One at a time: thousands are made. */
 function damagedCopy(file: "mail" | "ledger", change: (bytes: Buffer) => Buffer): string {
-  const directory = freshDirectory();
-  cpSync(template, directory, { recursive: true });
-  damage(filesOf(directory)[file], change);
-  return directory;
+  rmSync(copy, { recursive: true, force: true });
+  cpSync(template, copy, { recursive: true });
+  damage(filesOf(copy)[file], change);
+  return copy;
 }
 
 describe.each(Object.entries(kinds))("a tail that is %s", (_, change) => {

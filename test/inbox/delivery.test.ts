@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { type Candidate, choose } from "../../src/inbox/delivery.ts";
 import type { Progress } from "../../src/inbox/ledger.ts";
 import {
@@ -10,7 +10,10 @@ import {
   mail,
   openInbox,
   reader,
+  removeDirectories,
 } from "./support.ts";
+
+afterAll(removeDirectories);
 
 const candidate = (id: string, message: string, progress?: Progress): Candidate => ({
   record: { ...mail(id, message), read: false },

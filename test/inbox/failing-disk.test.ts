@@ -1,11 +1,21 @@
 // An error instead of a kill at every step that a crash point names: a full or failing disk under a daemon that
 // lives on with what it has in memory.
-import { afterEach, expect, mock, test } from "bun:test";
+import { afterAll, afterEach, expect, mock, test } from "bun:test";
 import { statSync } from "node:fs";
 import { dirname } from "node:path";
-import { log } from "../../src/system/log.ts";
 import { Life, messages, oracle, random, World } from "./crash-scenario.ts";
-import { drain, freshDirectory, freshInbox, idsOf, mail, reader } from "./support.ts";
+import {
+  drain,
+  freshDirectory,
+  freshInbox,
+  idsOf,
+  mail,
+  quiet,
+  reader,
+  removeDirectories,
+} from "./support.ts";
+
+afterAll(removeDirectories);
 
 const failure = "input/output error";
 let disk: (point: string) => void = () => {};
@@ -19,7 +29,7 @@ const failAt = (point: string) => {
     if (name === point) throw new Error(failure);
   };
 };
-log.level = 0; // failed compactions are told
+quiet(); // failed compactions are told
 
 test("an append that fails appended nothing and can be tried again", () => {
   const inbox = freshInbox();

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import {
   appendFileSync,
   chmodSync,
@@ -25,7 +25,10 @@ import {
   mail,
   openInbox,
   reader,
+  removeDirectories,
 } from "./support.ts";
+
+afterAll(removeDirectories);
 
 describe("foreign hands", () => {
   test("a script's line in another spelling is read, rewritten and delivered", () => {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { readFileSync, rmSync, statSync } from "node:fs";
 import { Inbox } from "../../src/inbox/inbox.ts";
 import { InboxRecord } from "../../src/protocol/message.ts";
@@ -17,8 +17,11 @@ import {
   markerPath,
   openInbox,
   reader,
+  removeDirectories,
   sessionId,
 } from "./support.ts";
+
+afterAll(removeDirectories);
 
 describe("append", () => {
   test("writes one readable line per message, in the public order of keys, private to the user", () => {

@@ -1,7 +1,9 @@
-import { expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { Marker, removeStaleMarkers } from "../../src/inbox/marker.ts";
-import { freshDirectory } from "./support.ts";
+import { freshDirectory, removeDirectories } from "./support.ts";
+
+afterAll(removeDirectories);
 
 test("only markers of live processes stay; anything else in the directory goes", () => {
   const directory = freshDirectory();

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { appendFileSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Claim } from "../../src/inbox/ledger.ts";
@@ -12,7 +12,9 @@ import {
   type Verdict,
 } from "../../src/inbox/settle.ts";
 import type { TranscriptReader } from "../../src/inbox/transcript.ts";
-import { claimedAt, freshDirectory } from "./support.ts";
+import { claimedAt, freshDirectory, removeDirectories } from "./support.ts";
+
+afterAll(removeDirectories);
 
 const nonce = "0123456789abcdef0123456789abcdef";
 const hookClaim: Claim = {

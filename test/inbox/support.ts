@@ -1,19 +1,31 @@
 // An inbox in a directory of its own, and the smallest records and requests that tests need.
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+
+import { afterAll } from "bun:test";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { framedLength } from "../../src/inbox/framing.ts";
 import { type ClaimRequest, type DeliveredPart, Inbox, type InboxOptions } from "../../src/inbox/inbox.ts";
 import { IntercomError } from "../../src/protocol/errors.ts";
 import type { InboxRecord } from "../../src/protocol/message.ts";
+import { log } from "../../src/system/log.ts";
 
 export const sessionId = "s-20261122-1a2b3c";
 export const agent = { pid: 4242, start: "boot-1" };
 export const claimedAt = 1_800_000_000_000;
 export type Arriving = Omit<InboxRecord, "read">;
 
+const made: string[] = [];
+
 /** In memory where the system offers it: these tests sync thousands of times and cut no power. */
 export function freshDirectory(): string {
-  return `${mkdtempSync(`${existsSync("/dev/shm") ? "/dev/shm" : tmpdir()}/aii-inbox-`)}/inbox`;
+  const directory = mkdtempSync(`${existsSync("/dev/shm") ? "/dev/shm" : tmpdir()}/aii-inbox-`);
+  made.push(directory);
+  return `${directory}/inbox`;
+}
+
+/** For `afterAll` of every file that makes some: what lies in memory must not stay there. */
+export function removeDirectories(): void {
+  for (const directory of made.splice(0)) rmSync(directory, { recursive: true, force: true });
 }
 
 export function openInbox(directory: string, options: Partial<InboxOptions> = {}): Inbox {
@@ -87,3 +99,12 @@ export const codeOf = (work: () => unknown): string => {
   }
   return "nothing thrown";
 };
+
+/** No log lines from here to the end of the test file. */
+export function quiet(): void {
+  const before = log.level;
+  log.level = 0;
+  afterAll(() => {
+    log.level = before;
+  });
+}

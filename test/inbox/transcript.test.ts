@@ -1,8 +1,10 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { appendFileSync, mkdirSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { type TranscriptReader, TranscriptTail } from "../../src/inbox/transcript.ts";
-import { freshDirectory } from "./support.ts";
+import { freshDirectory, removeDirectories } from "./support.ts";
+
+afterAll(removeDirectories);
 
 /** A vendor's reader in one line: `c TEXT` is context, `a ID` an answer, anything else nothing. */
 const reader: TranscriptReader = (line) => {

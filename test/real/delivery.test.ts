@@ -108,6 +108,26 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => 
   );
 
   test(
+    "two messages of one thread, one with the prompt and one a moment later, stand in two requests, in order",
+    async () => {
+      const home = await (await stage.home("atlas")).withoutBell();
+      await using session = await home.terminal({ version });
+      const { thread_id } = await stage.write(session.address, "first of two");
+      const tool = new HeldTool(home);
+      await session.claude.submit(prompt("one", [[tool.step], [{ text: "end of one" }]]));
+      await tool.running();
+      expect(session.counts("| first of two")).toEqual([1]);
+      const second = await stage.fleet.machine("limn").json("reply", thread_id, "second of two");
+      expect(second.status).toBe("delivered");
+      await tool.finish();
+      await session.claude.waitForAnswer("end of one");
+      expect(session.counts("| first of two")).toEqual([1, 1]);
+      expect(session.counts("| second of two")).toEqual([0, 1]);
+    },
+    testMs,
+  );
+
+  test(
     "three tool calls of one turn carry it once",
     async () => {
       const home = await stage.home("atlas");
@@ -180,11 +200,12 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => 
       });
       await ending.reached();
       const late = mail("at the last moment", [[bash("echo more")], [{ text: "taken up" }]]);
-      await stage.write(session.address, late);
+      const { message_id } = await stage.write(session.address, late);
       ending.open();
       expect(await session.claude.finish()).toBe(0);
       expect(session.claude.lines.at(-1)).toMatchObject({ type: "result", result: "taken up" });
       expect(session.counts("| at the last moment")).toEqual([0, 1, 1]);
+      await waitFor("seen", async () => (await stage.states(message_id)).includes("seen"));
     },
     testMs,
   );
