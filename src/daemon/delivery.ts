@@ -1,11 +1,9 @@
 // From a session's inbox to whoever reads for the session, and the proof of what became of it. Every state it
 // reports is one it can prove.
-import { cleanText } from "../inbox/clean-text.ts";
-import { framedLength, headerName } from "../inbox/framing.ts";
+import { framedLength } from "../inbox/framing.ts";
 import type { Claim, Delivery } from "../inbox/inbox.ts";
 import { Settlement } from "../inbox/settle.ts";
 import type { Receipt } from "../protocol/hub-api.ts";
-import type { ReadMessage } from "../protocol/message.ts";
 import { crashPoint } from "../system/crash-point.ts";
 import { fileSize } from "../system/files.ts";
 import { log } from "../system/log.ts";
@@ -110,6 +108,8 @@ export class Deliveries {
     this.#receipt(session, ids, "queued", "session ended");
     crashPoint("delivery.given-back");
     session.inbox.removeReturned(ids);
+    // proved once is proved: a resumed conversation must not judge it again
+    for (const { nonce, inContext } of session.inbox.openClaims()) if (inContext) session.inbox.forget(nonce);
     for (const { nonce } of claims) this.#forget(nonce);
     this.#laterEvents.delete(session.stored.session_id);
   }
@@ -208,17 +208,4 @@ export class Deliveries {
 /** The asking process as it is now; one that is already gone gets a start that never matches. */
 export function askerOf(pid: number): ProcessIdentity {
   return identify(pid) ?? { pid, start: "gone" };
-}
-
-/** A delivery as `intercom_check_inbox` answers it: the bodies cleaned like the hook's frame. */
-export function readMessages(delivery: Delivery): ReadMessage[] {
-  return delivery.parts.map(({ record, part, of, text }) => ({
-    id: record.id,
-    thread_id: record.thread_id,
-    from_agent: headerName(record.from_agent),
-    timestamp: record.timestamp,
-    message: cleanText(text),
-    ...(of > 1 ? { part: `${part} of ${of}` } : {}),
-    read: true,
-  }));
 }

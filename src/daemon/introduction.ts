@@ -1,6 +1,7 @@
 // What a session is told about itself when its conversation starts or its context was lost: its address, and the
 // threads it has read but not answered. Facts only.
 import { cleanText } from "../inbox/clean-text.ts";
+import { headerName } from "../inbox/framing.ts";
 import type { Session } from "./sessions.ts";
 
 /** threads named at most, newest first */
@@ -37,7 +38,7 @@ export function introduction(session: Session, address: string, source: string, 
   const unanswered = source === "startup" ? [] : unansweredThreads(session);
   if (unanswered.length > 0) lines.push(say.unanswered);
   for (const { from_agent, thread_id, message } of unanswered) {
-    lines.push(say.from(from_agent, thread_id), ...quote(message));
+    lines.push(say.from(headerName(from_agent), headerName(thread_id)), ...quote(message));
   }
   return lines.join("\n");
 }

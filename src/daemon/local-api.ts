@@ -2,6 +2,7 @@
 // the parts behind it. Bad input is refused before anything changes.
 
 import type { z } from "zod";
+import { framedToolMessages } from "../inbox/framing.ts";
 import { IntercomError, toIntercomError } from "../protocol/errors.ts";
 import { pidHeaders } from "../protocol/hook.ts";
 import type { HubOperation } from "../protocol/hub-api.ts";
@@ -15,7 +16,7 @@ import {
 } from "../protocol/local-api.ts";
 import { freeSocketPath, neverIdle } from "../system/socket.ts";
 import type { Arrivals } from "./arrivals.ts";
-import { askerOf, type Deliveries, readMessages } from "./delivery.ts";
+import { askerOf, type Deliveries } from "./delivery.ts";
 import type { Hooks } from "./hook.ts";
 import type { Link } from "./link.ts";
 import type { SessionEvents } from "./session-events.ts";
@@ -149,7 +150,7 @@ async function claimForScript(
     event: "check-inbox",
   });
   if (!delivery) return { messages: [], count: 0, waiting: session.inbox.unread };
-  const messages = readMessages(delivery);
+  const messages = framedToolMessages(delivery);
   return { messages, count: messages.length, waiting: delivery.waiting, delivery: delivery.nonce };
 }
 

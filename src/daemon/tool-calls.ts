@@ -1,6 +1,7 @@
 // One agent's tool calls, carried out. Each answer has the tool's own shape; an error is an answer too, so that
 // the agent reads what went wrong and what to try.
 import { cleanText } from "../inbox/clean-text.ts";
+import { framedToolMessages } from "../inbox/framing.ts";
 import { formatAddress } from "../protocol/address.ts";
 import { IntercomError, toIntercomError } from "../protocol/errors.ts";
 import { newMessageId } from "../protocol/ids.ts";
@@ -15,7 +16,7 @@ import {
   type ToolOutput,
   tools,
 } from "../protocol/tools.ts";
-import { askerOf, type Deliveries, readMessages } from "./delivery.ts";
+import { askerOf, type Deliveries } from "./delivery.ts";
 import type { Link } from "./link.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Projects } from "./projects.ts";
@@ -120,7 +121,7 @@ export class ToolCalls {
       event: "intercom_check_inbox",
     });
     if (!delivery) return { messages: [], count: 0, waiting: session.inbox.unread };
-    const messages = readMessages(delivery);
+    const messages = framedToolMessages(delivery);
     const needsReport = session.stored.transcript_path === undefined;
     return {
       messages,

@@ -2,7 +2,7 @@
 // by rename, so it is never half written. Its loss costs a visible duplicate, never a message (mail-line.ts).
 import { z } from "zod";
 import { toIntercomError } from "../protocol/errors.ts";
-import { readSecret, replaceFile } from "../system/files.ts";
+import { type ReplaceOptions, readSecret, replaceFile } from "../system/files.ts";
 import { log } from "../system/log.ts";
 
 const Process = z.object({ pid: z.number().int(), start: z.string() });
@@ -47,7 +47,10 @@ type Content = { claims: Claim[]; progress: Map<string, Progress> };
 /** split messages given back to the hub whose place is kept for a resumed session */
 const maxAbsentProgress = 200;
 
-/** Each change is durable when its method returns; where it cannot be made so, nothing changed. */
+/**
+ * Each change survives the death of any process when its method returns; where it cannot be made so, nothing changed.
+ * Claims and proofs are not synced: an agent waits for them, and what a power cut takes away comes again, visibly.
+ */
 export class Ledger {
   readonly #path: string;
   readonly #sessionId: string;
@@ -78,7 +81,7 @@ export class Ledger {
     const [first] = claim.items;
     if (cuts && first) progress.set(first.id, { cuts, done: first.part - 1 });
     forgetOldest(progress, isHere);
-    this.#save({ claims: [...this.claims, claim], progress });
+    this.#save({ claims: [...this.claims, claim], progress }, { durable: false });
   }
 
   /** The claim is in context, and so are the parts it carried. */
@@ -90,7 +93,7 @@ export class Ledger {
       else if (before) progress.set(id, { ...before, done: part });
     }
     const claims = this.claims.map((one) => (one === claim ? { ...one, inContext: true } : one));
-    this.#save({ claims, progress });
+    this.#save({ claims, progress }, { durable: false });
   }
 
   remove(claim: Claim): void {
@@ -106,14 +109,14 @@ export class Ledger {
     this.#save({ ...this.#content, claims });
   }
 
-  #save(content: Content): void {
+  #save(content: Content, options: ReplaceOptions = {}): void {
     const file: z.input<typeof LedgerFile> = {
       version: 1,
       session_id: this.#sessionId,
       claims: content.claims,
       progress: [...content.progress],
     };
-    replaceFile(this.#path, `${JSON.stringify(file)}\n`);
+    replaceFile(this.#path, `${JSON.stringify(file)}\n`, options);
     this.#content = content;
   }
 }

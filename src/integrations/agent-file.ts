@@ -25,7 +25,7 @@ export function writeAgentFile(file: AgentFile, text: string): void {
   refuseChanged(file);
   explained(file.path, "write", () => {
     mkdirSync(dirname(file.target), { recursive: true, mode: 0o700 });
-    replaceFile(file.target, text, file.mode);
+    replaceFile(file.target, text, { mode: file.mode });
   });
 }
 

@@ -50,8 +50,19 @@ export function readTextIfPresent(path: string): string | undefined {
   }
 }
 
+export type ReplaceOptions = {
+  /** permission bits; default 0600 */
+  mode?: number;
+  /** false: survives the death of any process, but a power cut may bring the old file or a damaged one back */
+  durable?: boolean;
+};
+
 /** Replaces `path` whole or not at all: temp file, fsync, rename, directory fsync. */
-export function replaceFile(path: string, text: string, mode = 0o600): void {
+export function replaceFile(
+  path: string,
+  text: string,
+  { mode = 0o600, durable = true }: ReplaceOptions = {},
+): void {
   const temporary = `${path}.${process.pid}.tmp`;
   const fd = openSync(
     temporary,
@@ -61,7 +72,7 @@ export function replaceFile(path: string, text: string, mode = 0o600): void {
   try {
     fchmodSync(fd, mode);
     writeAll(fd, Buffer.from(text, "utf8"));
-    fsyncSync(fd);
+    if (durable) fsyncSync(fd);
   } catch (error) {
     unlinkIfPresent(temporary);
     throw error;
@@ -71,7 +82,7 @@ export function replaceFile(path: string, text: string, mode = 0o600): void {
   crashPoint("replace-file.before-rename");
   renameSync(temporary, path);
   crashPoint("replace-file.after-rename");
-  syncDirectory(dirname(path));
+  if (durable) syncDirectory(dirname(path));
 }
 
 /** Makes creations, renames and removals in `path` durable. */

@@ -22,7 +22,7 @@ export function loadOrCreateMachineKey(path: string): MachineKey {
   const existing = readSecret(path);
   if (existing !== undefined) return keyFrom(parsePrivate(path, existing));
   const { privateKey } = generateKeyPairSync("ed25519");
-  replaceFile(path, privateKey.export({ type: "pkcs8", format: "pem" }).toString(), 0o600);
+  replaceFile(path, privateKey.export({ type: "pkcs8", format: "pem" }).toString());
   return keyFrom(privateKey);
 }
 

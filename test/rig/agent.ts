@@ -136,6 +136,13 @@ export class ScriptedAgent {
     return hookSpecificOutput.additionalContext;
   }
 
+  /** Reads the inbox by the tool, and the transcript shows that the model got it. */
+  async read(): Promise<string[]> {
+    const answer = await this.call("intercom_check_inbox");
+    if (answer.delivery) await this.proveContext(JSON.stringify(answer));
+    return (answer.messages as { message: string }[]).map(({ message }) => message);
+  }
+
   /** Writes what the real agent writes when hook text reached its context, then a later answer of the model. */
   async proveContext(text: string, { answered = true } = {}): Promise<void> {
     const lines: unknown[] = [
