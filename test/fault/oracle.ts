@@ -99,14 +99,14 @@ function weigh(
 /** Within a lane the sender waited for each answer, so the context must show the same order. */
 function disorder(book: Book, found: Map<string, Read[]>): string[] {
   const position = new Map(book.reads.map((read, at) => [`${read.id} ${read.part}`, at]));
-  const latest = new Map<string, number>();
-  return book.sent.flatMap(({ lane, token }) => {
+  const latest = new Map<string, { at: number; token: string }>();
+  return book.sent.flatMap(({ lane, token, id, answer }) => {
     const first = found.get(token)?.[0];
     const at = first && position.get(`${first.id} ${first.part}`);
     if (at === undefined) return [];
-    const before = latest.get(lane) ?? -1;
-    latest.set(lane, Math.max(at, before));
-    return at < before ? [`${token} in lane ${lane}`] : [];
+    const before = latest.get(lane);
+    if (!before || before.at < at) latest.set(lane, { at, token });
+    return before && at < before.at ? [`${token} (${id}, ${answer}) read before ${before.token} of lane ${lane}`] : [];
   });
 }
 

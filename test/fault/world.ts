@@ -151,8 +151,8 @@ export class World implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const agent of this.agents) await agent.close();
     for (const server of this.servers) await server.kill();
-    if (process.env.AI_INTERCOM_FAULT_KEEP === undefined)
-      await rm(this.root, { recursive: true, force: true });
+    if (process.env.AI_INTERCOM_FAULT_KEEP !== undefined) console.log(`kept ${this.root}`);
+    else await rm(this.root, { recursive: true, force: true });
   }
 
   /** No claim is open, nothing waits in an outbox or at the hub for an open session. */
