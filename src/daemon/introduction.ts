@@ -38,7 +38,9 @@ export function introduction(session: Session, address: string, source: string, 
   const unanswered = source === "startup" ? [] : unansweredThreads(session);
   if (unanswered.length > 0) lines.push(say.unanswered);
   for (const { from_agent, thread_id, message } of unanswered) {
-    lines.push(say.from(headerName(from_agent), headerName(thread_id)), ...quote(message));
+    lines.push(say.from(headerName(from_agent), headerName(thread_id)));
+    // a resumed conversation still holds the text itself
+    if (source !== "resume") lines.push(...quote(message));
   }
   return lines.join("\n");
 }

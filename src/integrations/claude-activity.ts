@@ -2,10 +2,15 @@
 // `<config>/sessions/<pid>.json`. 2.1.197 writes no status
 // under `-p`.
 import { basename, dirname } from "node:path";
-import { readTextIfPresent } from "../system/files.ts";
+import { readTail, readTextIfPresent } from "../system/files.ts";
 import { claudeConfigDirectory } from "./claude-places.ts";
 import type { Activity, ActivityHints, AgentProcess } from "./integration.ts";
 import { isRecord, type JsonObject } from "./json-object.ts";
+
+/** bytes at the end of a transcript that are looked at for the end of a turn */
+const tailBytes = 32 * 1024;
+/** lines of the main agent's conversation; others (titles, queue operations) may follow a turn's end */
+const mainTypes = new Set(["user", "assistant", "attachment", "system"]);
 
 const statuses = new Map([
   ["busy", "working"],
@@ -18,12 +23,41 @@ const statuses = new Map([
 export function claudeActivity(agent: AgentProcess, hints: ActivityHints = {}): Activity {
   const entry = readEntry(`${configDirectory(hints)}/sessions/${agent.pid}.json`);
   if (entry?.pid !== agent.pid || !sameStart(entry.procStart, agent.start)) return { status: "unknown" };
-  const { status, sessionId, statusUpdatedAt } = entry;
+  const { sessionId, statusUpdatedAt } = entry;
+  const status = statusOf(entry.status);
+  const since = typeof statusUpdatedAt === "number" ? statusUpdatedAt : undefined;
+  const turnEnd =
+    status === "working" && hints.transcriptPath ? lastTurnEnd(hints.transcriptPath) : undefined;
+  const onlyBackground = turnEnd !== undefined && since !== undefined && turnEnd > since;
   return {
-    status: statusOf(status),
-    ...(typeof statusUpdatedAt === "number" ? { since: statusUpdatedAt } : {}),
+    status: onlyBackground ? "idle" : status,
+    ...(since === undefined ? {} : { since: onlyBackground ? turnEnd : since }),
     ...(typeof sessionId === "string" ? { nativeSessionId: sessionId } : {}),
   };
+}
+
+/**
+ * When the last turn ended, if nothing of the main agent follows in the transcript, unix ms. The registry says busy
+ * as long as a background agent works; the main agent can be woken then as at any other time.
+ */
+function lastTurnEnd(path: string): number | undefined {
+  for (const line of readTail(path, tailBytes).split("\n").reverse()) {
+    const record = parseRecord(line);
+    if (!record || record.isSidechain === true || !mainTypes.has(String(record.type))) continue;
+    if (record.type !== "system" || record.subtype !== "turn_duration") return undefined;
+    const at = Date.parse(String(record.timestamp));
+    return Number.isNaN(at) ? undefined : at;
+  }
+  return undefined;
+}
+
+function parseRecord(line: string): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function statusOf(status: unknown): Activity["status"] {
@@ -51,10 +85,5 @@ function sameStart(theirs: unknown, ours: string | undefined): boolean {
 
 /** The file is written in place: a reader can meet it half written, and then knows nothing. */
 function readEntry(path: string): JsonObject | undefined {
-  try {
-    const value: unknown = JSON.parse(readTextIfPresent(path) ?? "null");
-    return isRecord(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
+  return parseRecord(readTextIfPresent(path) ?? "");
 }

@@ -4,7 +4,7 @@ import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import type { CallToolResult } from "@modelcontextprotocol/sdk/types.js";
 import { toIntercomError } from "../protocol/errors.ts";
 import type { ToolAnswer } from "../protocol/local-api.ts";
-import { failedAnswer, instructions, type ToolName, tools } from "../protocol/tools.ts";
+import { alwaysLoaded, failedAnswer, instructions, type ToolName, tools } from "../protocol/tools.ts";
 import { version } from "../protocol/version.ts";
 
 /** Carries out a tool call; `confirm` of the answer is handed to `onAnswered`. */
@@ -27,6 +27,7 @@ export function intercomServer(
         description: tool.description,
         inputSchema: tool.input.shape,
         outputSchema: tool.output.shape,
+        ...(alwaysLoaded.has(name) ? { _meta: { "anthropic/alwaysLoad": true } } : {}),
         annotations: { readOnlyHint: tool.readOnly, destructiveHint: false, openWorldHint: true },
       },
       async (given: unknown) => {

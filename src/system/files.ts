@@ -9,6 +9,7 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  readSync,
   renameSync,
   statSync,
   unlinkSync,
@@ -83,6 +84,20 @@ export function replaceFile(
   renameSync(temporary, path);
   crashPoint("replace-file.after-rename");
   if (durable) syncDirectory(dirname(path));
+}
+
+/** The last `bytes` of a file, or what there is of it; empty when it is not there. */
+export function readTail(path: string, bytes: number): string {
+  const size = fileSize(path);
+  if (size === 0) return "";
+  const fd = openSync(path, constants.O_RDONLY);
+  try {
+    const buffer = Buffer.alloc(Math.min(bytes, size));
+    const read = readSync(fd, buffer, 0, buffer.length, size - buffer.length);
+    return buffer.toString("utf8", 0, read);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Makes creations, renames and removals in `path` durable. */

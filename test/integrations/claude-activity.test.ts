@@ -55,6 +55,55 @@ describe("activity", () => {
     });
   });
 
+  const line = (record: object) => `${JSON.stringify({ isSidechain: false, ...record })}\n`;
+  const ended = line({
+    type: "system",
+    subtype: "turn_duration",
+    timestamp: new Date(1795373070000).toISOString(),
+  });
+  const busy = { status: "busy", statusUpdatedAt: 1795373060000 };
+  test.each([
+    ["its turn is over and a background agent works", busy, ended, "idle", 1795373070000],
+    [
+      "other lines follow that are not the conversation's",
+      busy,
+      `${ended}${line({ type: "queue-operation" })}{"cut`,
+      "idle",
+      1795373070000,
+    ],
+    [
+      "a subagent's lines follow",
+      busy,
+      ended + line({ type: "assistant", isSidechain: true }),
+      "idle",
+      1795373070000,
+    ],
+    [
+      "a new turn has begun and is not in the transcript yet",
+      { status: "busy", statusUpdatedAt: 1795373080000 },
+      ended,
+      "working",
+      1795373080000,
+    ],
+    [
+      "a new turn's prompt is in the transcript",
+      busy,
+      ended + line({ type: "user" }),
+      "working",
+      1795373060000,
+    ],
+    ["no turn has ended", busy, line({ type: "user" }), "working", 1795373060000],
+    ["there is no transcript yet", busy, "", "working", 1795373060000],
+  ] as const)("busy, and %s", (_, fields, transcript, status, since) => {
+    const home = testHome();
+    const transcriptPath = `${home.root}/.claude/projects/p/x.jsonl`;
+    write(transcriptPath, transcript);
+    expect(claude.activity(agent, { ...registry(fields, home), transcriptPath })).toMatchObject({
+      status,
+      since,
+    });
+  });
+
   test("2.1.197 tells the session only", () => {
     const hints = registry({ status: undefined, statusUpdatedAt: undefined });
     expect(claude.activity(agent, hints)).toEqual({ status: "unknown", nativeSessionId: entry.sessionId });
