@@ -8,6 +8,7 @@ import type { InboxRecord } from "../protocol/message.ts";
 import { crashPoint } from "../system/crash-point.ts";
 import { log } from "../system/log.ts";
 import { isAlive } from "../system/process.ts";
+import type { Outbox } from "./outbox.ts";
 import type { Session, Sessions } from "./sessions.ts";
 
 type Incoming = {
@@ -22,14 +23,16 @@ const inFlightMs = 30_000;
 
 export class Arrivals {
   readonly #sessions: Sessions;
+  readonly #outbox: Outbox;
   readonly #incoming: Incoming[] = [];
   /** session id → what could not be taken: nothing that comes after it may overtake it */
   readonly #refused = new Map<string, { seq: number; at: number }>();
   /** mail for a session stands in its inbox */
   onMail: (session: Session) => void = () => {};
 
-  constructor(sessions: Sessions) {
+  constructor(sessions: Sessions, outbox: Outbox) {
     this.#sessions = sessions;
+    this.#outbox = outbox;
   }
 
   /** The hub's `deliver`. Answers only when the message is fsynced; what arrives in one turn shares one fsync. */
@@ -38,7 +41,7 @@ export class Arrivals {
     if (!parsed.success) throw new IntercomError("bad_request", "this deliver request cannot be read");
     const { session_id, seq, message } = parsed.data;
     const session = this.#sessions.get(session_id);
-    if (!session || !isAlive(session.process))
+    if (!session || !isAlive(session.process) || this.#outbox.isReturning(session_id))
       return Promise.resolve(this.#refuse(session_id, seq, "session_ended"));
     if (this.#overtakes(session_id, seq)) return Promise.resolve({ status: "inbox_full" });
     const { id, thread_id, from_agent, timestamp, type } = message;
@@ -101,7 +104,8 @@ export class Arrivals {
   #append(session: Session, batch: Incoming[]): Delivered {
     const { session_id } = session.stored;
     const seq = batch[0]?.seq ?? 0;
-    if (this.#sessions.get(session_id) !== session) return this.#refuse(session_id, seq, "session_ended");
+    if (this.#sessions.get(session_id) !== session || this.#outbox.isReturning(session_id))
+      return this.#refuse(session_id, seq, "session_ended");
     try {
       session.inbox.append(batch.map(({ record }) => record));
     } catch (error) {

@@ -88,7 +88,7 @@ export class Daemon {
       inboxDirectory: paths.inbox,
       unreadLimit: config.limits.unread,
     });
-    this.#arrivals = new Arrivals(this.#sessions);
+    this.#arrivals = new Arrivals(this.#sessions, this.#outbox);
     this.#deliveries = new Deliveries(this.#sessions, this.#outbox, config.language);
     this.#doorbell = new Doorbell(this.#sessions, this.#events, config.language);
     this.#link = this.#makeLink();

@@ -58,6 +58,16 @@ export class Outbox {
     return new Set(this.#entries.flatMap((entry) => (entry.kind === "route" ? [entry.session_id] : [])));
   }
 
+  /** Mail of this session is on its way back to the hub, which must have it before it sends anything after it. */
+  isReturning(sessionId: string): boolean {
+    return this.#entries.some(
+      (entry) =>
+        entry.kind === "receipt" &&
+        entry.receipt.state === "queued" &&
+        entry.receipt.session_id === sessionId,
+    );
+  }
+
   find(messageId: string): Extract<OutboxEntry, { kind: "route" }> | undefined {
     for (const entry of this.#entries)
       if (entry.kind === "route" && entry.input.payload.message_id === messageId) return entry;

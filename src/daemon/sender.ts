@@ -3,7 +3,7 @@
 import { formatAddress, parseAddress } from "../protocol/address.ts";
 import { type ErrorCode, IntercomError, toIntercomError } from "../protocol/errors.ts";
 import type { RouteInput } from "../protocol/hub-api.ts";
-import { newThreadId } from "../protocol/ids.ts";
+import { newThreadId, threadIdFor } from "../protocol/ids.ts";
 import { ChatAnswer } from "../protocol/message.ts";
 import { log } from "../system/log.ts";
 import { background, backoff, delay } from "../system/wait.ts";
@@ -188,7 +188,7 @@ export class Sender {
         message,
         message_id,
         thread_id,
-        new_thread_id: thread_id === undefined ? newThreadId() : undefined,
+        new_thread_id: thread_id === undefined ? threadIdFor(message_id) : undefined,
         if_no_session: if_no_session ?? "fail",
         expect_reply_within,
       },

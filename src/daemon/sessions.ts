@@ -157,7 +157,16 @@ export class Sessions {
     });
   }
 
+  /** An answer can come after its agent: an ended session stays ended, a resumed one learns it. */
   update(session: Session, changes: Partial<StoredSession>): Session {
+    const { session_id } = session.stored;
+    const current = this.#open.get(session_id);
+    if (current !== session) {
+      const stored = this.#state.sessions.find((one) => one.session_id === session_id);
+      if (current) this.update(current, changes);
+      else if (stored) this.#state.putSession({ ...stored, ...changes });
+      return session;
+    }
     session.stored = { ...session.stored, ...changes };
     this.#state.putSession(session.stored);
     this.onChange();

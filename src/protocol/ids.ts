@@ -10,6 +10,9 @@ export const ThreadId = z.string().regex(/^t-[0-9a-f]{12}$/, "a thread id is t- 
 export const newMessageId = (): string => `msg-${randomHex(12)}`;
 /** `t-` and 48 random bits; the hub refuses the rare double. */
 export const newThreadId = (): string => `t-${randomHex(6)}`;
+/** The thread that a message opens: the same for every retry of its call, whoever made the first one known. */
+export const threadIdFor = (messageId: string): string =>
+  `t-${new Bun.CryptoHasher("sha256").update(messageId).digest("hex").slice(0, 12)}`;
 /** `s-YYYYMMDD-` (UTC) and 24 random bits; the daemon refuses the rare double. */
 export const newSessionId = (now = new Date()): string =>
   `s-${now.toISOString().slice(0, 10).replaceAll("-", "")}-${randomHex(3)}`;

@@ -1,0 +1,74 @@
+// What comes when a session has just ended or is just back: late answers, mail on its way, retried calls.
+import { expect, test } from "bun:test";
+import { mkdtempSync } from "node:fs";
+import { Arrivals } from "../../src/daemon/arrivals.ts";
+import { Outbox } from "../../src/daemon/outbox.ts";
+import { Projects } from "../../src/daemon/projects.ts";
+import { Sessions } from "../../src/daemon/sessions.ts";
+import { DaemonState } from "../../src/daemon/state.ts";
+import { threadIdFor } from "../../src/protocol/ids.ts";
+
+function scene() {
+  const root = mkdtempSync("/tmp/aii-end-");
+  const state = DaemonState.open(`${root}/daemon.json`);
+  const sessions = new Sessions(state, new Projects(state, []), {
+    inboxDirectory: `${root}/inbox`,
+    unreadLimit: 10,
+  });
+  const outbox = Outbox.open(`${root}/outbox.jsonl`);
+  const register = () =>
+    sessions.register({ pid: process.pid, project: "p", agent: "claude", native_session_id: "n-1" });
+  return { state, sessions, outbox, register, arrivals: new Arrivals(sessions, outbox) };
+}
+
+const deliver = (session_id: string, n: number) => ({
+  session_id,
+  seq: n,
+  message: {
+    id: `msg-${n}`,
+    thread_id: "t-0123456789ab",
+    type: "chat",
+    from_agent: "a/b@s-9",
+    to_agent: "x",
+    message: `m${n}`,
+    timestamp: "2026-11-22T00:00:00.000Z",
+  },
+});
+
+test("an answer that comes after its agent ended does not bring the session back: it resumes under its address", () => {
+  const { sessions, register } = scene();
+  const ended = register();
+  sessions.end(ended);
+  sessions.update(ended, { replied: { "t-0123456789ab": "2026-11-22T00:00:00.000Z" } });
+  const resumed = register();
+  expect(resumed.stored.session_id).toBe(ended.stored.session_id);
+  expect(resumed.stored.replied).toEqual({ "t-0123456789ab": "2026-11-22T00:00:00.000Z" });
+  sessions.update(ended, { summary: "late" });
+  expect(sessions.get(resumed.stored.session_id)?.stored.summary).toBe("late");
+  sessions.close();
+});
+
+test("a resumed session takes nothing new while mail that it gave back has not reached the hub", async () => {
+  const { sessions, outbox, register, arrivals } = scene();
+  const { session_id } = register().stored;
+  outbox.add(
+    [
+      {
+        kind: "receipt",
+        receipt: { message_id: "msg-1", session_id, state: "queued", at: "2026-11-22T00:00:00.000Z" },
+      },
+    ],
+    { durable: true },
+  );
+  expect(await arrivals.receive(deliver(session_id, 2))).toEqual({ status: "session_ended" });
+  outbox.drop(1);
+  expect(await arrivals.receive(deliver(session_id, 1))).toEqual({ status: "delivered" });
+  expect(await arrivals.receive(deliver(session_id, 2))).toEqual({ status: "delivered" });
+  sessions.close();
+});
+
+test("a call that is repeated opens the same thread", () => {
+  expect(threadIdFor("msg-1")).toMatch(/^t-[0-9a-f]{12}$/);
+  expect(threadIdFor("msg-1")).toBe(threadIdFor("msg-1"));
+  expect(threadIdFor("msg-2")).not.toBe(threadIdFor("msg-1"));
+});
