@@ -184,7 +184,8 @@ export class Daemon {
       },
       onLinked: () => {
         this.#arrivals.linked();
-        return this.#sendPresence();
+        this.#presence = this.#sendPresence();
+        return this.#presence;
       },
       onState: (state) => {
         if (state === "linked") this.#state.setRevoked(false);
@@ -203,7 +204,12 @@ export class Daemon {
   async #sendPresence(): Promise<void> {
     const sessions = this.#report();
     this.#reported = JSON.stringify(sessions);
-    await this.#link.request("presence", { sessions, projects: this.#projects.report() });
+    try {
+      await this.#link.request("presence", { sessions, projects: this.#projects.report() });
+    } catch (error) {
+      this.#reported = ""; // sent again with the next look; until then nothing is routed
+      throw error;
+    }
   }
 
   #presenceSoon(): void {

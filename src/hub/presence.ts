@@ -39,6 +39,8 @@ export async function takeReceipts(
   });
   parts.events.states(changes);
   if (receipts.some(({ state }) => state === "offered" || state === "seen")) parts.links.inboxRead(machine);
+  // given back by a session that may be open again: what came after it must not go first
+  if (changes.some(({ state }) => state === "queued")) parts.links.present(machine);
   if (changes.some(({ state }) => state === "queued" || state === "failed")) parts.tellNotices();
   return { applied: changes.length };
 }

@@ -40,6 +40,8 @@ export class Book {
   readonly sent: Sent[] = [];
   /** in the order in which they entered contexts */
   reads: Read[] = [];
+  /** what agents saw go wrong besides: it is misplaced mail, or will be */
+  readonly wrong: string[] = [];
   #next = 1;
 
   constructor(readonly name: string) {}

@@ -106,7 +106,7 @@ async function provoke(world: World, armed: Served, point: string): Promise<void
       await agent.die();
       await armed.endsWithin(world.dice.between(50, 1_500));
       if (!armed.running) return; // resumed by the drain
-      await agent.resume().catch(() => undefined);
+      await agent.resume().catch(() => undefined); // the armed process may die meanwhile: the drain says what is wrong
     }
     if (offline && world.hub.running) {
       await world.hub.kill();

@@ -50,7 +50,7 @@ export const nothingWrong = (): Verdict => ({
 
 /** `absent`: sessions that ended for good: what is accepted for them may wait. */
 export function judge(book: Book, elsewhere: Elsewhere, absent: ReadonlySet<string>): Verdict {
-  const verdict = nothingWrong();
+  const verdict = { ...nothingWrong(), misplaced: [...book.wrong] };
   const byToken = new Map(book.sent.map((one) => [one.token, one]));
   const arrivals = groupById(book.reads);
   const found = new Map<string, Read[]>();

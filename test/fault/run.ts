@@ -102,7 +102,7 @@ async function runOne({ id, run }: FaultCase): Promise<void> {
   console.log(
     `${clean ? (one.skipped === undefined ? "ok  " : "skip") : "FAIL"} ${id}: ${one.cases} cases, ${one.messages} messages, ${summary(one.verdict)}, ${one.ms} ms`,
   );
-  if (clean) return;
+  if (clean) return console.log(`     ${one.detail}`);
   for (const kind of kinds)
     for (const line of one.verdict[kind].slice(0, 10)) console.log(`  ${kind}: ${line}`);
   console.log(`  ${one.detail}`);

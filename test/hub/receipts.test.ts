@@ -77,6 +77,19 @@ test("mail given back waits for its session; the sender is told once, in the thr
   expect(await statesOf(hub, message_id)).toEqual(["accepted", "delivered", "queued", "delivered"]);
 });
 
+test("mail given back by a session that is open again is sent again, before what came after it", async () => {
+  await using hub = await startHub();
+  const { mac, limn } = await pair(hub);
+  const { message_id } = await mac.chat("web@s-a", "limn/api", "first");
+  // as a daemon does while what was given back has not reached the hub
+  limn.verdict = () => "session_ended";
+  expect(await mac.chat("web@s-a", "limn/api", "second")).toMatchObject({ status: "queued" });
+  limn.verdict = () => "delivered";
+  await limn.receipt("s-b", String(message_id), "queued");
+  await limn.arrived(4);
+  expect(limn.texts()).toEqual(["first", "second", "first", "second"]);
+});
+
 test("mail that the session's end overtakes waits for it too, and for no other session", async () => {
   await using hub = await startHub();
   const { mac, limn } = await pair(hub);
