@@ -16,19 +16,9 @@ const steps: Step[] = [
       bun,
       "test",
       "--timeout=30000",
-      ...[
-        "house",
-        "protocol",
-        "system",
-        "inbox",
-        "store",
-        "hub",
-        "daemon",
-        "integrations",
-        "mcp",
-        "cli",
-        "scenarios",
-      ].map((part) => `test/${part}/`),
+      ...["house", "protocol", "system", "inbox", "store", "hub", "daemon", "integrations", "mcp"].map(
+        (part) => `test/${part}/`,
+      ),
     ],
   },
 ];

@@ -11,6 +11,7 @@ const steps: { title: string; command: string[] }[] = [
   { title: "check", command: [bun, "test/check.ts"] },
   { title: "build", command: [bun, "build.ts"] },
   { title: "binary", command: [bun, "test", "--timeout=60000", "test/binary/"] },
+  // side by side: a real client spends most of a test waiting
   {
     title: "real",
     command: [bun, "test", "--timeout=120000", "--concurrent", "--max-concurrency=3", "test/real/"],
