@@ -27,6 +27,8 @@ export class Arrivals {
   readonly #incoming: Incoming[] = [];
   /** session id → what could not be taken: nothing that comes after it may overtake it */
   readonly #refused = new Map<string, { seq: number; at: number }>();
+  /** why what just arrived is not read at once; told to the sender */
+  reasonFor: (session: Session) => string | undefined = () => undefined;
   /** mail for a session stands in its inbox */
   onMail: (session: Session) => void = () => {};
 
@@ -117,6 +119,6 @@ export class Arrivals {
     if (first && (batch.at(-1)?.seq ?? 0) >= first.seq) this.#refused.delete(session_id);
     crashPoint("delivery.appended");
     this.onMail(session);
-    return { status: "delivered" };
+    return { status: "delivered", reason: this.reasonFor(session) };
   }
 }

@@ -27,6 +27,7 @@ import { reportOf, sessionReport } from "./session-view.ts";
 import { type Session, Sessions } from "./sessions.ts";
 import { DaemonState } from "./state.ts";
 import { ToolCalls } from "./tool-calls.ts";
+import { Waiting } from "./waiting.ts";
 
 export type DaemonOptions = {
   config: Config;
@@ -56,6 +57,7 @@ export class Daemon {
   readonly #deliveries: Deliveries;
   readonly #events = new SessionEvents();
   readonly #doorbell: Doorbell;
+  readonly #waiting: Waiting;
   readonly #link: Link;
   readonly #sender: Sender;
   #hubUrl: string;
@@ -91,6 +93,12 @@ export class Daemon {
     this.#arrivals = new Arrivals(this.#sessions, this.#outbox);
     this.#deliveries = new Deliveries(this.#sessions, this.#outbox, config.language);
     this.#doorbell = new Doorbell(this.#sessions, this.#events, config.language);
+    this.#waiting = new Waiting({
+      sessions: this.#sessions,
+      outbox: this.#outbox,
+      doorbell: this.#doorbell,
+      language: config.language,
+    });
     this.#link = this.#makeLink();
     if (this.#state.revoked) this.#link.state = "revoked";
     const parts = {
@@ -116,6 +124,7 @@ export class Daemon {
     clearTimeout(this.#presenceTimer);
     this.#deliveries.stop();
     this.#doorbell.stop();
+    this.#waiting.stop();
     this.#events.close();
     await this.#server?.stop();
     await this.#link.stop();
@@ -141,6 +150,11 @@ export class Daemon {
       this.#doorbell.consider(session);
     };
     this.#arrivals.onMail = onMail;
+    this.#arrivals.reasonFor = (session) => {
+      const reason = this.#waiting.reason(session);
+      this.#waiting.remember(session, reason);
+      return reason;
+    };
     this.#deliveries.onMail = onMail;
     this.#events.onGone = () => this.#sessions.sweep();
     this.#sessions.restore();
@@ -166,6 +180,7 @@ export class Daemon {
     });
     this.#deliveries.start();
     this.#doorbell.start();
+    this.#waiting.start();
     this.#timers = [
       setInterval(() => this.#sessions.sweep(), sweepMs),
       setInterval(() => this.#presenceIfChanged(), statusMs),

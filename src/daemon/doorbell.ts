@@ -16,7 +16,7 @@ const longestPauseMs = 300_000;
 const sendersNamed = 3;
 
 /** idleSince: which idle period was rung; a new one starts anew */
-type Rung = { idleSince: number; at: number; pauseMs: number };
+type Rung = { idleSince: number; at: number; pauseMs: number; rings: number };
 
 export class Doorbell {
   readonly #sessions: Sessions;
@@ -45,6 +45,11 @@ export class Doorbell {
     this.#rung.delete(session.stored.session_id);
   }
 
+  /** How often its present idle period was rung. */
+  rings(session: Session): number {
+    return this.#rung.get(session.stored.session_id)?.rings ?? 0;
+  }
+
   /** Rings if mail can be taken, the agent is idle, and this idle period was not rung a moment ago. */
   consider(session: Session): void {
     const { inbox, stored } = session;
@@ -55,7 +60,8 @@ export class Doorbell {
     const again = last?.idleSince === idleSince;
     if (again && Date.now() - last.at < last.pauseMs) return;
     const pauseMs = again ? Math.min(longestPauseMs, last.pauseMs * 2) : firstPauseMs;
-    this.#rung.set(stored.session_id, { idleSince, at: Date.now(), pauseMs });
+    const rings = again ? last.rings + 1 : 1;
+    this.#rung.set(stored.session_id, { idleSince, at: Date.now(), pauseMs, rings });
     this.#events.ring(session, ringText(session, this.#language));
   }
 }

@@ -109,8 +109,8 @@ export class Pump {
     const { session_id: session, message } = outgoing;
     try {
       const answer = await this.#link.request("deliver", outgoing, answerDeadlineMs);
-      const { status } = Delivered.parse(answer);
-      if (status === "delivered") return { state: "delivered" };
+      const { status, reason } = Delivered.parse(answer);
+      if (status === "delivered") return { state: "delivered", reason };
       return this.#stall(session, status === "inbox_full" ? "the inbox is full" : "session ended");
     } catch (thrown) {
       if (!this.#link.open) return undefined;

@@ -225,7 +225,12 @@ function answerFor({ id, thread_id, deliveries }: StoredMessage): ChatAnswer {
       hint: `a person lets it go: ai-intercom release ${thread_id}`,
     };
   const waiting = deliveries.find(({ state }) => state === "queued" || state === "accepted");
-  if (!waiting) return { status: "delivered", ...about };
+  if (!waiting)
+    return {
+      status: "delivered",
+      ...about,
+      reason: deliveries.find(({ reason }) => reason)?.reason ?? undefined,
+    };
   return {
     status: "queued",
     ...about,

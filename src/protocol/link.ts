@@ -44,5 +44,9 @@ export const Deliver = z.object({
 export type Deliver = z.infer<typeof Deliver>;
 
 /** The daemon's answer. `session_ended` and `inbox_full` leave the message with the hub. */
-export const Delivered = z.object({ status: z.enum(["delivered", "session_ended", "inbox_full"]) });
+export const Delivered = z.object({
+  status: z.enum(["delivered", "session_ended", "inbox_full"]),
+  /** why it is not read yet, where the machine knows */
+  reason: z.string().max(500).optional(),
+});
 export type Delivered = z.infer<typeof Delivered>;

@@ -56,6 +56,8 @@ function apply(db: Database, row: DeliveryRow, receipt: Receipt, { at, expires_a
     case "seen":
       if (receipt.state === "seen") db.query("UPDATE deliveries SET seen = 1 WHERE seq = ?").run(row.seq);
       if (progress[receipt.state] > progress[row.state]) return [setState(db, row, change)];
+      // it still stands in the inbox, and why it is not read has changed
+      if (receipt.state === "delivered" && row.state === "delivered") return [setState(db, row, change)];
       // A reply overtook the receipt: the state stays `replied`, the history gets the fact.
       return row.state === "replied" ? [recordState(db, row, change)] : [];
     default:

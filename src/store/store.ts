@@ -101,7 +101,7 @@ export type StateRecord = {
 export type Outgoing = { seq: number; session_id: string; message: Message };
 /** What the hub found out about a copy on its way. */
 export type Finding =
-  | { state: "delivered" }
+  | { state: "delivered"; reason?: string }
   | { state: "queued"; reason: string }
   | { state: "failed"; reason: string };
 

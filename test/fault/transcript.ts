@@ -94,8 +94,8 @@ function headerOf(nonce: string, fields: string): Block {
 /** The same of an answer of `intercom_check_inbox`. */
 export function readToolAnswer(result: unknown): Block[] {
   const { messages, delivery = "" } = tools.intercom_check_inbox.output.parse(result);
-  return messages.map(({ id, thread_id, from_agent, message, part }) => {
-    const [, k = "1", n = "1"] = /^(\d+) of (\d+)$/.exec(part ?? "") ?? [];
+  return messages.map(({ id, thread_id, from_agent, message }) => {
+    const [prefix = "", k = "1", n = "1"] = /^\[part (\d+)\/(\d+)\] /.exec(message) ?? [];
     return {
       nonce: delivery,
       id,
@@ -103,7 +103,7 @@ export function readToolAnswer(result: unknown): Block[] {
       from: from_agent,
       part: Number(k),
       of: Number(n),
-      text: message,
+      text: message.slice(prefix.length),
     };
   });
 }

@@ -4,7 +4,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mail, prompt } from "../rig/fake-script";
 import { IntercomStage, intercom } from "../rig/intercom-stage";
-import { clientsReady, testMs } from "../rig/stage";
+import { bash, clientsReady, testMs } from "../rig/stage";
+import { waitFor } from "../rig/wait";
 
 const installed = await clientsReady();
 let stage: IntercomStage;
@@ -82,6 +83,48 @@ describe.skipIf(!installed)("claude 2.1.330", () => {
       await asker.turn("the answer", ({ text }) => text.includes("| the port is 8080"));
       await answerer.claude.waitForAnswer("answered");
       expect(asker.counts("| the port is 8080").at(-1)).toBe(1);
+    },
+    testMs,
+  );
+
+  test(
+    "while a permission dialog is open the sender learns why its message waits; it arrives once when the dialog closes",
+    async () => {
+      const home = await stage.home("atlas");
+      await using session = await home.terminal({ version: "2.1.330", permissionMode: "default" });
+      await session.claude.submit(prompt("ask first", [[bash("touch asked")], [{ text: "end of dialog" }]]));
+      await session.claude.waitForStatus("waiting");
+      const { message_id } = await stage.write(session.address, "behind a dialog");
+      expect((await stage.history(message_id)).at(-1)).toMatchObject({
+        state: "delivered",
+        reason: expect.stringContaining("dialog"),
+      });
+      await session.claude.answerDialog("enter");
+      await session.claude.waitForAnswer("end of dialog");
+      await waitFor("seen", async () => (await stage.states(message_id)).includes("seen"));
+      expect(session.counts("| behind a dialog").at(-1)).toBe(1);
+    },
+    testMs,
+  );
+});
+
+describe.skipIf(!installed)("claude 2.1.197", () => {
+  test(
+    "an idle agent that cannot be woken: delivered, with the reason, and read with the next prompt",
+    async () => {
+      const home = await stage.home("atlas");
+      await using session = await home.terminal({ version: "2.1.197" });
+      await session.claude.submit(prompt("first", [[{ text: "end of first" }]]));
+      await session.claude.waitForAnswer("end of first");
+      await session.claude.waitForStatus("idle");
+      const { message_id } = await stage.write(session.address, "no bell");
+      expect((await stage.history(message_id)).at(-1)).toMatchObject({
+        state: "delivered",
+        reason: expect.stringContaining("cannot be woken"),
+      });
+      await session.claude.submit(prompt("second", [[{ text: "end of second" }]]));
+      await session.claude.waitForAnswer("end of second");
+      expect(session.counts("| no bell")).toEqual([0, 1]);
     },
     testMs,
   );

@@ -56,7 +56,7 @@ export class IntercomStage implements AsyncDisposable {
   }
 
   /** The states a message has reached, as the hub knows them, with their times. */
-  async history(messageId: string): Promise<{ state: string; at: string }[]> {
+  async history(messageId: string): Promise<{ state: string; at: string; reason?: string }[]> {
     return (await this.#host().json("status", messageId)).states;
   }
 

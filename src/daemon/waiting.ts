@@ -1,0 +1,96 @@
+// Why mail in an inbox is not read yet, as far as this machine can tell; and telling the sender when that changes.
+import type { Receipt } from "../protocol/hub-api.ts";
+import type { Doorbell } from "./doorbell.ts";
+import type { Outbox } from "./outbox.ts";
+import { activityOf } from "./session-view.ts";
+import type { Session, Sessions } from "./sessions.ts";
+
+/** ms between looks */
+const lookMs = 1_000;
+/** rings without an answer after which the agent counts as deaf */
+const deafAfterRings = 3;
+
+const words = {
+  en: {
+    dialog: "its agent waits for its person: a dialog is open",
+    noBell: "its agent is idle and cannot be woken; it reads at its next prompt or tool call",
+    deaf: (rings: number) =>
+      `its agent was rung ${rings} times and did not read; its hooks may be missing or switched off`,
+    unproved: "an earlier message of the thread is not proved to be read yet",
+  },
+  fr: {
+    dialog: "son agent attend sa personne : un dialogue est ouvert",
+    noBell:
+      "son agent est inactif et ne peut être réveillé ; il lira à sa prochaine consigne ou au prochain outil",
+    deaf: (rings: number) =>
+      `son agent a été sonné ${rings} fois et n'a pas lu ; ses hooks manquent peut-être`,
+    unproved: "un message antérieur du fil n'est pas encore prouvé lu",
+  },
+} as const;
+
+export class Waiting {
+  readonly #sessions: Sessions;
+  readonly #outbox: Outbox;
+  readonly #doorbell: Doorbell;
+  readonly #language: "en" | "fr";
+  /** session id → the reason that its mail's senders were told last */
+  readonly #told = new Map<string, string | undefined>();
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(parts: { sessions: Sessions; outbox: Outbox; doorbell: Doorbell; language: "en" | "fr" }) {
+    this.#sessions = parts.sessions;
+    this.#outbox = parts.outbox;
+    this.#doorbell = parts.doorbell;
+    this.#language = parts.language;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => {
+      for (const session of this.#sessions.all()) this.#tell(session);
+    }, lookMs);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** undefined: it is on its way, or nothing waits. */
+  reason(session: Session): string | undefined {
+    const { inbox, stored } = session;
+    if (inbox.unread === 0) return undefined;
+    const say = words[this.#language];
+    if (inbox.unread === inbox.waitingOnClaim) return say.unproved;
+    const { status } = activityOf(session);
+    if (status === "waiting") return say.dialog;
+    if (status !== "idle") return undefined;
+    const rings = this.#doorbell.rings(session);
+    if (stored.wake !== "socket") return say.noBell;
+    return rings >= deafAfterRings ? say.deaf(rings) : undefined;
+  }
+
+  /** What was answered when mail arrived. */
+  remember(session: Session, reason: string | undefined): void {
+    this.#told.set(session.stored.session_id, reason);
+  }
+
+  #tell(session: Session): void {
+    const { session_id } = session.stored;
+    if (session.inbox.unread === 0) {
+      this.#told.delete(session_id);
+      return;
+    }
+    const reason = this.reason(session);
+    if (this.#told.get(session_id) === reason) return;
+    this.#told.set(session_id, reason);
+    if (reason === undefined) return;
+    const at = new Date().toISOString();
+    const unread = session.inbox.records().filter((record) => !record.read && !record.local);
+    const receipts = unread.map(
+      ({ id }): Receipt => ({ message_id: id, session_id, state: "delivered", at, reason }),
+    );
+    this.#outbox.add(
+      receipts.map((receipt) => ({ kind: "receipt", receipt })),
+      { durable: false },
+    );
+  }
+}
