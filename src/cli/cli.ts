@@ -78,6 +78,12 @@ const groups: Record<string, Record<string, Entry>> = {
       load: async () => (await import("./facts.ts")).status,
     },
   },
+  operate: {
+    doctor: {
+      description: "what is not fine here, and its fix; --canary proves one session's path",
+      load: async () => (await import("./doctor.ts")).doctor,
+    },
+  },
 };
 
 const commands: Record<string, Entry> = Object.assign({}, ...Object.values(groups));

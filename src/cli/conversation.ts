@@ -8,7 +8,7 @@ import { newMessageId, newThreadId, ThreadId } from "../protocol/ids.ts";
 import { ChatAnswer, History, InboxRecord, PersonInbox } from "../protocol/message.ts";
 import { actAsPerson, askDaemon, askFacts } from "./access.ts";
 import { command, json } from "./command.ts";
-import { ago, dim, oneLine, plain, print, printJson } from "./output.ts";
+import { ago, dim, plain, print, printJson } from "./output.ts";
 
 export const chat = command({
   name: "chat",
@@ -149,17 +149,19 @@ async function send(input: HubInput<"route">, asJson: boolean): Promise<number> 
     print(
       `${answer.status}${answer.reason ? ` (${answer.reason})` : ""}  ${dim(`${answer.thread_id}  ${answer.message_id}`)}`,
     );
-  else if (answer.status === "ambiguous") printChoice(input, answer);
+  else if (answer.status === "ambiguous")
+    throw new IntercomError(
+      "conflict",
+      `${input.to_agent} has ${answer.sessions?.length} sessions; nothing was sent`,
+      {
+        hint: `choose one: ${answer.sessions?.map(({ address }) => address).join(", ")}`,
+      },
+    );
   else
     throw new IntercomError("no_active_session", answer.reason ?? `no agent runs in ${input.to_agent}`, {
       hint: "start one there, or keep the message for the next: --queue",
     });
   return sent ? 0 : 1;
-}
-
-function printChoice(input: HubInput<"route">, { sessions = [] }: ChatAnswer): void {
-  print(`not sent: ${input.to_agent} has several sessions; choose one of`);
-  for (const one of sessions) print(`  ${one.address}  ${one.status}  ${oneLine(one.summary, 60)}`);
 }
 
 async function textOf(text: string): Promise<string> {

@@ -53,7 +53,7 @@ export const join = command({
   },
   examples: [
     "ai-intercom join 7K3M-9QXT-2BVN-84HD@http://100.64.0.1:7700",
-    "ai-intercom join --hub-url http://100.64.0.1:7700   # waits for approval",
+    "ai-intercom join --hub-url http://100.64.0.1:7700   # asks; a person approves at the hub",
   ],
   run: async (args) => {
     const paths = homePaths();
@@ -78,7 +78,7 @@ export const join = command({
     if (answer.status === "approved") print(`joined ${url} as ${machine}\nnext: ai-intercom daemon`);
     else
       print(
-        `asked ${url} to let ${machine} in\na person there compares this fingerprint and approves:\n  ${fingerprint(key.publicKey)}\n  ai-intercom machines approve ${machine}`,
+        `asked ${url} to let ${machine} in\na person there compares this fingerprint and approves:\n  ${fingerprint(key.publicKey)}\n  ai-intercom machines approve ${machine}\nnext, here: ai-intercom daemon; it links as soon as it is approved`,
       );
   },
 });

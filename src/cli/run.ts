@@ -4,6 +4,7 @@ import { Hub } from "../hub/hub.ts";
 import { type Config, describeConfig, loadConfig } from "../system/config.ts";
 import { privateDirectory } from "../system/files.ts";
 import { loadOrCreateMachineKey } from "../system/keys.ts";
+import { takeLock } from "../system/lock.ts";
 import { homePaths } from "../system/paths.ts";
 import { command } from "./command.ts";
 import { print } from "./output.ts";
@@ -37,15 +38,13 @@ export const standalone = command({
   run: async (args) => {
     const settings = settingsOf(args);
     const paths = homePaths();
-    privateDirectory(paths.home);
+    for (const directory of [paths.home, paths.run]) privateDirectory(directory);
+    // what can stop the daemon is looked at before the hub opens anything
+    takeLock(`${paths.run}/daemon.lock`, "daemon").release();
+    const { publicKey } = loadOrCreateMachineKey(paths.machineKey);
     await using hub = await Hub.start({ config: settings, paths });
     const { id, display_name, description } = settings.machine;
-    await hub.enrolLocal({
-      id,
-      display_name,
-      description,
-      public_key: loadOrCreateMachineKey(paths.machineKey).publicKey,
-    });
+    await hub.enrolLocal({ id, display_name, description, public_key: publicKey });
     await using _daemon = await Daemon.start({ config: settings, paths, hubUrl: hub.url });
     print(`hub listening on ${hub.url}, machine ${id}, home ${paths.home}`);
     await untilStopped();

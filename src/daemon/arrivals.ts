@@ -11,6 +11,7 @@ import { isAlive } from "../system/process.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Session, Sessions } from "./sessions.ts";
 
+type Refusal = Exclude<Delivered["status"], "delivered">;
 type Incoming = {
   session: Session;
   seq: number;
@@ -26,7 +27,7 @@ export class Arrivals {
   readonly #outbox: Outbox;
   readonly #incoming: Incoming[] = [];
   /** session id → what could not be taken: nothing that comes after it may overtake it */
-  readonly #refused = new Map<string, { seq: number; at: number }>();
+  readonly #refused = new Map<string, { seq: number; at: number; status: Refusal }>();
   /** why what just arrived is not read at once; told to the sender */
   reasonFor: (session: Session) => string | undefined = () => undefined;
   /** mail for a session stands in its inbox */
@@ -45,7 +46,8 @@ export class Arrivals {
     const session = this.#sessions.get(session_id);
     if (!session || !isAlive(session.process) || this.#outbox.isReturning(session_id))
       return Promise.resolve(this.#refuse(session_id, seq, "session_ended"));
-    if (this.#overtakes(session_id, seq)) return Promise.resolve({ status: "inbox_full" });
+    const before = this.#overtaken(session_id, seq);
+    if (before) return Promise.resolve({ status: before });
     const { id, thread_id, from_agent, timestamp, type } = message;
     const record = { thread_id, from_agent, timestamp, message: message.message, id, type };
     return new Promise((done) => {
@@ -84,14 +86,16 @@ export class Arrivals {
   }
 
   /** Remembers the first that was refused; the hub has sent more behind it already. */
-  #refuse(sessionId: string, seq: number, status: "session_ended" | "inbox_full"): Delivered {
-    if (!this.#overtakes(sessionId, seq)) this.#refused.set(sessionId, { seq, at: performance.now() });
+  #refuse(sessionId: string, seq: number, status: Refusal): Delivered {
+    if (!this.#overtaken(sessionId, seq))
+      this.#refused.set(sessionId, { seq, at: performance.now(), status });
     return { status };
   }
 
-  #overtakes(sessionId: string, seq: number): boolean {
+  /** Why a message that this one would overtake was refused. */
+  #overtaken(sessionId: string, seq: number): Refusal | undefined {
     const first = this.#refused.get(sessionId);
-    return first !== undefined && seq > first.seq && performance.now() - first.at < inFlightMs;
+    return first && seq > first.seq && performance.now() - first.at < inFlightMs ? first.status : undefined;
   }
 
   #appendIncoming(): void {
@@ -113,7 +117,8 @@ export class Arrivals {
     } catch (error) {
       // not acknowledged: the hub keeps it and sends it again
       log.error("mail could not be written", { session: session_id, error });
-      return this.#refuse(session_id, seq, "inbox_full");
+      const full = error instanceof IntercomError && error.code === "inbox_full";
+      return this.#refuse(session_id, seq, full ? "inbox_full" : "not_stored");
     }
     const first = this.#refused.get(session_id);
     if (first && (batch.at(-1)?.seq ?? 0) >= first.seq) this.#refused.delete(session_id);

@@ -2,6 +2,9 @@
 // local API. This file puts the parts together and runs their clocks.
 
 import { removeStaleMarkers } from "../inbox/marker.ts";
+import { Canary } from "../protocol/checkup.ts";
+import type { Presence } from "../protocol/hub-api.ts";
+import { maxFrameBytes } from "../protocol/link.ts";
 import type { DaemonHealth } from "../protocol/local-api.ts";
 import type { SessionReport } from "../protocol/session.ts";
 import { version } from "../protocol/version.ts";
@@ -12,8 +15,9 @@ import { type Lock, takeLock } from "../system/lock.ts";
 import { log } from "../system/log.ts";
 import type { HomePaths } from "../system/paths.ts";
 import { isAlive } from "../system/process.ts";
-import { background } from "../system/wait.ts";
+import { background, every } from "../system/wait.ts";
 import { Arrivals } from "./arrivals.ts";
+import { Checkups } from "./checkup.ts";
 import { Deliveries } from "./delivery.ts";
 import { Doorbell } from "./doorbell.ts";
 import { Hooks } from "./hook.ts";
@@ -60,6 +64,7 @@ export class Daemon {
   readonly #waiting: Waiting;
   readonly #link: Link;
   readonly #sender: Sender;
+  readonly #checkups: Checkups;
   #hubUrl: string;
   #timers: ReturnType<typeof setInterval>[] = [];
   #presenceTimer: ReturnType<typeof setTimeout> | undefined;
@@ -112,6 +117,14 @@ export class Daemon {
       machine: config.machine.id,
       messageBytes: config.limits.message_bytes,
       beforeRoute: () => this.#presenceNow(),
+    });
+    this.#checkups = new Checkups({
+      sessions: this.#sessions,
+      events: this.#events,
+      doorbell: this.#doorbell,
+      waiting: this.#waiting,
+      link: this.#link,
+      machine: config.machine.id,
     });
   }
 
@@ -175,6 +188,7 @@ export class Daemon {
       hooks,
       toolCalls,
       events: this.#events,
+      checkups: this.#checkups,
       health: () => this.#health(),
       reconnect: () => this.#reconnect(),
     });
@@ -182,8 +196,8 @@ export class Daemon {
     this.#doorbell.start();
     this.#waiting.start();
     this.#timers = [
-      setInterval(() => this.#sessions.sweep(), sweepMs),
-      setInterval(() => this.#presenceIfChanged(), statusMs),
+      every(sweepMs, "looking for ended sessions", () => this.#sessions.sweep()),
+      every(statusMs, "looking at sessions", () => this.#presenceIfChanged()),
     ];
     this.#link.start();
   }
@@ -194,6 +208,7 @@ export class Daemon {
       access: () => ({ url: this.#hubUrl, machine: machine.id, key: this.#key }),
       describe: () => ({ display_name: machine.display_name, description: machine.description }),
       answer: async (op, payload) => {
+        if (op === "canary") return this.#checkups.fromTheHub(Canary.parse(payload));
         if (op === "deliver") return this.#arrivals.receive(payload);
         throw new Error(`unknown request "${op}"`);
       },
@@ -220,7 +235,7 @@ export class Daemon {
     const sessions = this.#report();
     this.#reported = JSON.stringify(sessions);
     try {
-      await this.#link.request("presence", { sessions, projects: this.#projects.report() });
+      await this.#link.request("presence", fitting({ sessions, projects: this.#projects.report() }));
     } catch (error) {
       this.#reported = ""; // sent again with the next look; until then nothing is routed
       throw error;
@@ -274,4 +289,18 @@ export class Daemon {
       pid: process.pid,
     };
   }
+}
+
+/** What does not fit into one frame is left out: first the descriptions, then the projects without a session. */
+function fitting(presence: Presence): Presence {
+  const fits = (one: Presence) => Buffer.byteLength(JSON.stringify(one)) < maxFrameBytes / 2;
+  if (fits(presence)) return presence;
+  log.warn("more projects than one report can carry; descriptions are left out", {
+    projects: presence.projects.length,
+  });
+  const brief = presence.projects.map((one) => ({ ...one, description: "", capabilities: [], tags: [] }));
+  const named = { ...presence, projects: brief };
+  if (fits(named)) return named;
+  const used = new Set(presence.sessions.map(({ project_id }) => project_id));
+  return { ...presence, projects: brief.filter(({ project_id }) => used.has(project_id)) };
 }

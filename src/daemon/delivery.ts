@@ -8,6 +8,7 @@ import { crashPoint } from "../system/crash-point.ts";
 import { fileSize } from "../system/files.ts";
 import { log } from "../system/log.ts";
 import { identify, isAlive, type ProcessIdentity } from "../system/process.ts";
+import { every } from "../system/wait.ts";
 import type { Outbox } from "./outbox.ts";
 import { activityOf, transcriptReaderOf } from "./session-view.ts";
 import type { Session, Sessions } from "./sessions.ts";
@@ -26,6 +27,8 @@ export type Reader = {
   carrier: "hook" | "tool";
   /** hook event or tool name */
   event: string;
+  /** the reader is a script, not the agent: its own report proves the delivery, no transcript does */
+  reports?: boolean;
 };
 
 export class Deliveries {
@@ -48,7 +51,7 @@ export class Deliveries {
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.settle(), settleEveryMs);
+    this.#timer = every(settleEveryMs, "settling deliveries", () => this.settle());
   }
 
   stop(): void {
@@ -60,9 +63,11 @@ export class Deliveries {
     if (reader.carrier === "hook" && reader.event !== "UserPromptSubmit")
       this.#laterEvents.set(session.stored.session_id, Date.now());
     this.#settleSession(session);
-    const path = session.stored.transcript_path;
+    const path = reader.reports ? undefined : session.stored.transcript_path;
     const delivery = session.inbox.claim({
-      ...reader,
+      asker: reader.asker,
+      carrier: reader.carrier,
+      event: reader.event,
       transcript: path === undefined ? undefined : { path, size: fileSize(path) },
       maxChars: reader.carrier === "hook" ? hookChars : toolChars,
       measure: (parts, waiting) =>

@@ -3,6 +3,7 @@
 // comes by itself.
 import { headerName } from "../inbox/framing.ts";
 import { randomHex } from "../protocol/ids.ts";
+import { every } from "../system/wait.ts";
 import type { SessionEvents } from "./session-events.ts";
 import { activityOf } from "./session-view.ts";
 import type { Session, Sessions } from "./sessions.ts";
@@ -32,9 +33,9 @@ export class Doorbell {
   }
 
   start(): void {
-    this.#timer = setInterval(() => {
+    this.#timer = every(sweepMs, "ringing idle sessions", () => {
       for (const session of this.#sessions.all()) this.consider(session);
-    }, sweepMs);
+    });
   }
 
   stop(): void {

@@ -40,6 +40,12 @@ const answerTimeoutMs = 15_000;
 const firstPauseMs = 100;
 const longestPauseMs = 5_000;
 
+/** ms before a link that another one of the same machine replaced is dialled again: two daemons must not race */
+const replacedPauseMs = 30_000;
+
+/** `refused`: the upgrade itself; `ungreeted`: the hub did not take what we said first */
+type LinkEnd = "refused" | "ungreeted" | "broke" | "replaced";
+
 export class Link {
   readonly #options: LinkOptions;
   #socket: WebSocket | undefined;
@@ -101,17 +107,18 @@ export class Link {
   async #run(): Promise<void> {
     let pauses = backoff(firstPauseMs, longestPauseMs);
     while (!this.#stopped.signal.aborted) {
-      const wasLinked = await this.#connectOnce();
+      const end = await this.#connectOnce();
       if (this.#stopped.signal.aborted) break;
-      if (wasLinked) pauses = backoff(firstPauseMs, longestPauseMs);
-      else await this.#learnWhy();
+      if (end === "broke") pauses = backoff(firstPauseMs, longestPauseMs);
+      if (end === "refused") await this.#learnWhy();
       this.#wake = new AbortController();
-      await delay(pauses.next().value, AbortSignal.any([this.#stopped.signal, this.#wake.signal]));
+      const pauseMs = end === "replaced" ? replacedPauseMs : pauses.next().value;
+      await delay(pauseMs, AbortSignal.any([this.#stopped.signal, this.#wake.signal]));
     }
   }
 
-  /** One connection from dial to close; true when it had been linked. */
-  async #connectOnce(): Promise<boolean> {
+  /** One connection from dial to close; `broke` when it had been linked before. */
+  async #connectOnce(): Promise<LinkEnd> {
     const access = this.#options.access();
     const url = new URL("/api/link", access.url).href;
     const signed = await signRequest(access.machine, access.key, { method: "GET", url });
@@ -119,30 +126,35 @@ export class Link {
       headers: { ...signed, "x-ai-intercom-protocol": String(linkProtocolVersion) },
     });
     this.#socket = socket;
-    let linked = false;
+    let opened = false;
+    let greeted = false;
     const heart = setInterval(() => {
-      if (linked) background("heartbeat", () => this.request("heartbeat", {}).catch(() => undefined));
+      if (opened) background("heartbeat", () => this.request("heartbeat", {}).catch(() => undefined));
     }, heartbeatMs);
-    const closed = new Promise<void>((resolve) => {
+    const closed = new Promise<LinkEnd>((resolve) => {
       socket.onopen = () => {
-        linked = true;
-        this.#opened(socket);
+        opened = true;
+        this.#opened(socket, () => {
+          greeted = true;
+        });
       };
       socket.onmessage = (event) => background("link frame", () => this.#received(socket, event.data));
       socket.onclose = (event) => {
-        this.#closed(event.code, event.reason, linked);
-        resolve();
+        this.#closed(event.code, event.reason, opened);
+        if (event.code === closeCodes.replaced) resolve("replaced");
+        else resolve(greeted ? "broke" : opened ? "ungreeted" : "refused");
       };
     });
-    await closed;
+    const end = await closed;
     clearInterval(heart);
-    return linked;
+    return end;
   }
 
-  #opened(socket: WebSocket): void {
+  #opened(socket: WebSocket, greeted: () => void): void {
     background("link greeting", async () => {
       try {
         await this.#options.onLinked();
+        greeted();
         if (this.#socket === socket && socket.readyState === WebSocket.OPEN) this.#enter("linked");
       } catch (error) {
         log.warn("the hub did not take our presence; the link is closed", { error });

@@ -3,6 +3,7 @@
 
 import type { z } from "zod";
 import { framedToolMessages } from "../inbox/framing.ts";
+import { Pong } from "../protocol/checkup.ts";
 import { IntercomError, toIntercomError } from "../protocol/errors.ts";
 import { pidHeaders } from "../protocol/hook.ts";
 import type { HubOperation } from "../protocol/hub-api.ts";
@@ -16,6 +17,7 @@ import {
 } from "../protocol/local-api.ts";
 import { freeSocketPath, neverIdle } from "../system/socket.ts";
 import type { Arrivals } from "./arrivals.ts";
+import type { Checkups } from "./checkup.ts";
 import { askerOf, type Deliveries } from "./delivery.ts";
 import type { Hooks } from "./hook.ts";
 import type { Link } from "./link.ts";
@@ -32,6 +34,7 @@ export type LocalApiParts = {
   hooks: Hooks;
   toolCalls: ToolCalls;
   events: SessionEvents;
+  checkups: Checkups;
   link: Link;
   health: () => DaemonHealth;
   /** re-reads hub.url and dials anew */
@@ -44,8 +47,8 @@ type Handler = (
   query: URLSearchParams,
 ) => Promise<unknown> | unknown;
 
-/** bytes; a message of 64 KiB in JSON escapes is far below */
-const maxBodyBytes = 1024 * 1024;
+/** bytes; a hook is handed whole tool results, pictures too. Messages have their own limit, with their own error */
+const maxBodyBytes = 64 * 1024 * 1024;
 
 export async function serveLocalApi(parts: LocalApiParts): Promise<{ stop(): Promise<void> }> {
   await freeSocketPath(parts.socket, "daemon");
@@ -76,6 +79,11 @@ function routesOf(parts: LocalApiParts): Record<string, Handler> {
         hint: "GET /api/sessions lists them",
       });
     return session;
+  };
+  // an agent's child reads what its agent may read, whatever tool it uses
+  const asAgent = (request: Request): Record<string, string> => {
+    const agent = sessions.amongAncestors(pidHeader(request, pidHeaders.asker));
+    return agent ? { session_id: agent.stored.session_id } : {};
   };
   return {
     "GET /health": () => parts.health(),
@@ -108,7 +116,17 @@ function routesOf(parts: LocalApiParts): Record<string, Handler> {
       arrivals.deliverLocally(session, given);
       return { status: "delivered", session_id: session.stored.session_id };
     },
+    "GET /api/checkup": () => ({ sessions: parts.checkups.all() }),
+    "POST /api/session/:id/ping": (_, { id }) => parts.checkups.ping(open(id)),
+    "POST /api/session/pong": async (request) => {
+      parts.checkups.pong(await body(request, Pong));
+      return { status: "heard" };
+    },
+    "POST /api/session/:id/canary": (_, { id }) => parts.checkups.overTheLink(open(id)),
     "POST /api/hook": async (request, _, query) => {
+      const canary = query.get("canary");
+      if (canary !== null)
+        return new Response(parts.checkups.hook(pidHeader(request, pidHeaders.agent), canary));
       const caller = {
         agentPid: pidHeader(request, pidHeaders.agent),
         askerPid: pidHeader(request, pidHeaders.asker),
@@ -124,19 +142,23 @@ function routesOf(parts: LocalApiParts): Record<string, Handler> {
       deliveries.confirmPrinted(open(session_id), nonce);
       return { status: "confirmed" };
     },
-    "GET /api/inbox": (_, __, query) => ({
-      messages: open(query.get("session") ?? undefined).inbox.records(),
+    "GET /api/inbox": (request, _, query) => ({
+      messages: sessions
+        .forReader(pidHeader(request, pidHeaders.asker), query.get("session") ?? undefined)
+        .inbox.records(),
     }),
     "POST /api/tool/:name": async (request, { name = "" }) =>
       toolCalls.call(name, await body(request, ToolCall), pidHeader(request, pidHeaders.asker)),
     "GET /api/agents": (_, __, query) => ask(link, "agents", query),
     "GET /api/machines": (_, __, query) => ask(link, "machines", query),
-    "GET /api/threads/:id": (_, params, query) => ask(link, "thread", query, params),
-    "GET /api/messages/:id": (_, params, query) => ask(link, "message", query, params),
+    "GET /api/threads/:id": (request, params, query) =>
+      ask(link, "thread", query, { ...params, ...asAgent(request) }),
+    "GET /api/messages/:id": (request, params, query) =>
+      ask(link, "message", query, { ...params, ...asAgent(request) }),
   };
 }
 
-/** For scripts (`check-inbox --format json`): claims like a tool call; the answer itself is the report of printing. */
+/** For scripts (`check-inbox --format json`): claims like a tool call; the script reports that it printed. */
 async function claimForScript(
   { sessions, deliveries }: LocalApiParts,
   request: Request,
@@ -148,10 +170,18 @@ async function claimForScript(
     asker: askerOf(pidHeader(request, pidHeaders.asker)),
     carrier: "tool",
     event: "check-inbox",
+    reports: true,
   });
   if (!delivery) return { messages: [], count: 0, waiting: session.inbox.unread };
   const messages = framedToolMessages(delivery);
-  return { messages, count: messages.length, waiting: delivery.waiting, delivery: delivery.nonce };
+  const { session_id } = session.stored;
+  return {
+    messages,
+    count: messages.length,
+    waiting: delivery.waiting,
+    delivery: delivery.nonce,
+    session_id,
+  };
 }
 
 /** Hub facts for the CLI of a joined machine: the same paths as at the hub, asked over the link. */
@@ -199,10 +229,18 @@ function matchPath(pattern: string, path: string): Record<string, string> | unde
   const params: Record<string, string> = {};
   for (const [at, part] of wanted.entries()) {
     const value = given[at] ?? "";
-    if (part.startsWith(":")) params[part.slice(1)] = decodeURIComponent(value);
+    if (part.startsWith(":")) params[part.slice(1)] = decode(value);
     else if (part !== value) return undefined;
   }
   return params;
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch (cause) {
+    throw new IntercomError("bad_request", "the path is not valid percent-encoding", { cause });
+  }
 }
 
 async function body<T extends z.ZodType>(request: Request, schema: T): Promise<z.output<T>> {

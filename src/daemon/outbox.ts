@@ -23,6 +23,8 @@ export class Outbox {
   #fd: number;
   #entries: OutboxEntry[];
   #bytes: number;
+  /** a file that is long because much waits is not written anew for each entry that goes */
+  #compactAbove: number;
   /** called when something was added */
   onAdd: () => void = () => {};
 
@@ -31,6 +33,7 @@ export class Outbox {
     this.#fd = fd;
     this.#entries = entries;
     this.#bytes = bytes;
+    this.#compactAbove = Math.max(compactAboveBytes, 2 * bytes);
   }
 
   static open(path: string): Outbox {
@@ -84,6 +87,7 @@ export class Outbox {
     crashPoint("outbox.before-write");
     try {
       writeAll(this.#fd, bytes);
+      crashPoint("outbox.written");
       if (durable) fdatasyncSync(this.#fd);
     } catch (cause) {
       this.#rewrite(); // a part of a line may stand there: what was not accepted must not be found later
@@ -113,7 +117,9 @@ export class Outbox {
     if (this.#entries.length === 0) {
       ftruncateSync(this.#fd, 0);
       this.#bytes = 0;
-    } else if (this.#bytes > compactAboveBytes) this.#rewrite();
+      this.#compactAbove = compactAboveBytes;
+      crashPoint("outbox.emptied");
+    } else if (this.#bytes > this.#compactAbove) this.#rewrite();
   }
 
   close(): void {
@@ -126,6 +132,7 @@ export class Outbox {
     closeSync(this.#fd);
     this.#fd = openAppend(this.#path);
     this.#bytes = text.length;
+    this.#compactAbove = Math.max(compactAboveBytes, 2 * text.length);
   }
 }
 

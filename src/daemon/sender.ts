@@ -5,6 +5,7 @@ import { type ErrorCode, IntercomError, toIntercomError } from "../protocol/erro
 import type { RouteInput } from "../protocol/hub-api.ts";
 import { newThreadId, threadIdFor } from "../protocol/ids.ts";
 import { ChatAnswer } from "../protocol/message.ts";
+import { crashPoint } from "../system/crash-point.ts";
 import { log } from "../system/log.ts";
 import { background, backoff, delay } from "../system/wait.ts";
 import type { Arrivals } from "./arrivals.ts";
@@ -111,7 +112,9 @@ export class Sender {
   }
 
   async #sendQueued(entry: Extract<OutboxEntry, { kind: "route" }>): Promise<void> {
-    const answer = ChatAnswer.parse(await this.#request(entry.input));
+    const { payload } = entry.input;
+    const input = { ...entry.input, payload: { ...payload, await_delivery: false } };
+    const answer = ChatAnswer.parse(await this.#request(input));
     if (answer.status === "no_active_session" || answer.status === "ambiguous" || answer.status === "error")
       this.#tellSender(entry, answer.reason ?? answer.error ?? answer.status);
   }
@@ -136,15 +139,24 @@ export class Sender {
   }
 
   #sent(session: Session, input: RouteInput, answer: ChatAnswer): ChatAnswer {
+    crashPoint("sender.answered");
     const thread = input.payload.thread_id;
     if (
       thread !== undefined &&
       (answer.status === "delivered" || answer.status === "queued" || answer.status === "held")
     )
-      this.#sessions.update(session, {
-        replied: { ...session.stored.replied, [thread]: new Date().toISOString() },
-      });
+      this.#noteReply(session, thread);
     return answer;
+  }
+
+  /** Only for introductions: where it cannot be kept, the message is sent all the same. */
+  #noteReply(session: Session, thread: string): void {
+    const replied = { ...session.stored.replied, [thread]: new Date().toISOString() };
+    try {
+      this.#sessions.update(session, { replied });
+    } catch (error) {
+      log.warn("a reply could not be noted", { session: session.stored.session_id, error });
+    }
   }
 
   #queue(session: Session, input: RouteInput): ChatAnswer {

@@ -49,6 +49,16 @@ export class SessionEvents {
     listener?.send(lineOf({ event: "ring", text }));
   }
 
+  /** How many MCP servers of the session were asked to answer. */
+  ping(session: Session, id: string): number {
+    this.#tell(session.stored.session_id, { event: "ping", id });
+    return this.listening(session);
+  }
+
+  listening(session: Session): number {
+    return [...this.#listeners].filter((one) => one.sessionId === session.stored.session_id).length;
+  }
+
   ended(session: Session): void {
     this.#tell(session.stored.session_id, { event: "ended" });
   }

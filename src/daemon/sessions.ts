@@ -7,6 +7,8 @@ import { SessionId } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
 import { newSessionId } from "../protocol/ids.ts";
 import type { RegisterSession } from "../protocol/local-api.ts";
+import { crashPoint } from "../system/crash-point.ts";
+import { log } from "../system/log.ts";
 import { ancestry, identify, isAlive, type ProcessIdentity } from "../system/process.ts";
 import type { Projects } from "./projects.ts";
 import type { DaemonState, StoredSession } from "./state.ts";
@@ -55,10 +57,22 @@ export class Sessions {
   restore(): void {
     const old = Date.now() - forgetEndedMs;
     for (const stored of [...this.#state.sessions]) {
-      if (stored.ended_at === undefined) this.#openSession(stored);
+      if (stored.ended_at === undefined) this.#restoreOne(stored);
       else if (Date.parse(stored.ended_at) < old) this.#state.removeSession(stored.session_id);
     }
     this.sweep();
+  }
+
+  /** One inbox that cannot be opened must not keep the others closed. */
+  #restoreOne(stored: StoredSession): void {
+    try {
+      this.#openSession(stored);
+    } catch (error) {
+      log.error("a session's inbox cannot be opened; its mail stays at the hub", {
+        session: stored.session_id,
+        error,
+      });
+    }
   }
 
   all(): Session[] {
@@ -75,14 +89,19 @@ export class Sessions {
     return found && isAlive(found.process) ? found : undefined;
   }
 
+  /** The session whose agent started `pid`, at whatever distance. */
+  amongAncestors(pid: number): Session | undefined {
+    return ancestry(pid)
+      .map((look) => this.byProcess(look.pid))
+      .find((session) => session !== undefined);
+  }
+
   /**
    * Whose inbox a script may read: the session whose agent is among its ancestors, or the named one as long as no
    * other registered agent is its ancestor. An agent's child never reads another agent's mail.
    */
   forReader(pid: number, wished: string | undefined): Session {
-    const own = ancestry(pid)
-      .map((look) => this.byProcess(look.pid))
-      .find((session) => session !== undefined);
+    const own = this.amongAncestors(pid);
     const session = wished === undefined ? own : this.#open.get(wished);
     if (!session)
       throw new IntercomError(
@@ -91,7 +110,7 @@ export class Sessions {
           ? "this command was not started by a registered agent"
           : `there is no open session "${wished}"`,
         {
-          hint: "name one with --session ID; `ai-intercom agents` lists them",
+          hint: "name one with --session ID; `ai-intercom agents --json` lists them",
         },
       );
     if (own && own !== session)
@@ -179,13 +198,22 @@ export class Sessions {
     this.#open.delete(session.stored.session_id);
     session.inbox.attach(undefined);
     session.inbox.close();
+    crashPoint("sessions.ended");
     this.#state.putSession({ ...session.stored, ended_at: new Date().toISOString() });
     this.onChange();
   }
 
   /** Ends every session whose process is gone. Called each second, and at once when an agent's connection drops. */
   sweep(): void {
-    for (const session of this.all()) if (!isAlive(session.process)) this.end(session);
+    for (const session of this.all()) {
+      if (isAlive(session.process)) continue;
+      try {
+        this.end(session);
+      } catch (error) {
+        // a full disk, say: this one is tried again, the others end now
+        log.error("an ended session could not be closed", { session: session.stored.session_id, error });
+      }
+    }
   }
 
   close(): void {
@@ -246,6 +274,7 @@ export class Sessions {
     session.inbox.attach(isAlive(session.process) ? session.process : undefined);
     this.#open.set(stored.session_id, session);
     this.#state.putSession(stored);
+    crashPoint("sessions.opened");
     this.onChange();
     return session;
   }

@@ -1,13 +1,14 @@
 // What a daemon must remember across restarts: its sessions, its projects, its standing with the hub. One small
 // file, replaced whole on each change; changes are rare (a session opens, ends, or is described).
 import { z } from "zod";
+import { Name, SessionId } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
 import { readTextIfPresent, replaceFile } from "../system/files.ts";
 import { log } from "../system/log.ts";
 
 export const StoredSession = z.object({
-  session_id: z.string(),
-  project: z.string(),
+  session_id: SessionId,
+  project: Name,
   agent: z.string(),
   pid: z.number(),
   start: z.string(),
@@ -26,7 +27,7 @@ export const StoredSession = z.object({
 export type StoredSession = z.infer<typeof StoredSession>;
 
 export const StoredProject = z.object({
-  project_id: z.string(),
+  project_id: Name,
   /** real path; empty where a script named the project without one */
   path: z.string(),
   description: z.string().default(""),

@@ -1,5 +1,6 @@
 // Why mail in an inbox is not read yet, as far as this machine can tell; and telling the sender when that changes.
 import type { Receipt } from "../protocol/hub-api.ts";
+import { every } from "../system/wait.ts";
 import type { Doorbell } from "./doorbell.ts";
 import type { Outbox } from "./outbox.ts";
 import { activityOf } from "./session-view.ts";
@@ -45,9 +46,9 @@ export class Waiting {
   }
 
   start(): void {
-    this.#timer = setInterval(() => {
+    this.#timer = every(lookMs, "telling why mail waits", () => {
       for (const session of this.#sessions.all()) this.#tell(session);
-    }, lookMs);
+    });
   }
 
   stop(): void {

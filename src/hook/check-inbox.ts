@@ -13,6 +13,8 @@ const inputTimeoutMs = 2_000;
 export async function checkInbox(argv: string[]): Promise<number> {
   const format = optionOf(argv, "--format") ?? "hook";
   const session = optionOf(argv, "--session");
+  const canary = optionOf(argv, "--canary");
+  if (canary !== undefined) return printCanary(canary, Number(optionOf(argv, "--agent")));
   if (format === "json") return printJson(session);
   if (format !== "hook") return complain(`--format cannot be "${format}": hook or json`);
   try {
@@ -50,6 +52,24 @@ async function readInput(): Promise<string | undefined> {
   }
 }
 
+/** For `doctor`: the way of a hook of the agent `pid`, to whom nothing is said. Our input is no event of any agent's. */
+async function printCanary(canary: string, pid: number): Promise<number> {
+  try {
+    const response = await ask(`/api/hook?canary=${encodeURIComponent(canary)}`, "{}", pid);
+    const text = await response.text();
+    if (!response.ok) {
+      console.error(text);
+      return 1;
+    }
+    console.log(text);
+    await reportPrinted(text);
+    return 0;
+  } catch {
+    console.error(`the daemon did not answer within ${daemonTimeoutMs} ms`);
+    return 3;
+  }
+}
+
 /** For scripts: the session's unread messages as JSON, taken from its inbox like `intercom_check_inbox` does. */
 async function printJson(session: string | undefined): Promise<number> {
   try {
@@ -72,18 +92,25 @@ async function printJson(session: string | undefined): Promise<number> {
   }
 }
 
+/** Without this report the messages count as not read and come again. */
+async function reportPrinted(text: string): Promise<void> {
+  const { delivery, session_id } = JSON.parse(text);
+  if (delivery !== undefined)
+    await ask("/api/claim/confirm", JSON.stringify({ session_id, nonce: delivery }));
+}
+
 function queryFor(session: string | undefined): string {
   return session === undefined ? "" : `?session=${encodeURIComponent(session)}`;
 }
 
-function ask(path: string, body: string): Promise<Response> {
+function ask(path: string, body: string, agent = process.ppid): Promise<Response> {
   return fetch(`http://daemon${path}`, {
     unix: homePaths().daemonSocket,
     method: "POST",
     body,
     headers: {
       "content-type": "application/json",
-      [pidHeaders.agent]: String(process.ppid),
+      [pidHeaders.agent]: String(agent),
       [pidHeaders.asker]: String(process.pid),
     },
     signal: AbortSignal.timeout(daemonTimeoutMs),

@@ -194,7 +194,8 @@ export class Hub {
   }
 }
 
-function storeLocation(config: Config, paths: HomePaths): string {
+/** What hub.store names: a path, or an address of another engine. */
+export function storeLocation(config: Config, paths: HomePaths): string {
   const { store } = config.hub;
   if (store === undefined) return paths.hubDatabase;
   return store.includes("://") ? store : resolve(paths.home, store);

@@ -147,7 +147,13 @@ export class Link {
   /** Bun: 0 dropped, -1 queued until `drain`, else bytes sent. A dropped frame leaves a hole: the link is lost. */
   #send(frame: RequestFrame | AnswerFrame): void {
     if (!this.open) return;
-    const sent = this.#socket.send(JSON.stringify(frame));
+    const text = JSON.stringify(frame);
+    // the other side ends a link that carries more: everything of that machine would wait for one answer
+    if ("re" in frame && Buffer.byteLength(text) > maxFrameBytes) {
+      this.#refuse(frame.re, tooLarge());
+      return;
+    }
+    const sent = this.#socket.send(text);
     if (sent === 0) this.cut();
     else if (sent < 0) this.#drained ??= Promise.withResolvers<void>();
   }
@@ -155,6 +161,12 @@ export class Link {
   #gone(): IntercomError {
     return new IntercomError("daemon_unreachable", `the link to ${this.machine} ended`);
   }
+}
+
+function tooLarge(): IntercomError {
+  return new IntercomError("message_too_large", "the answer is larger than a frame", {
+    hint: "ask for less: a smaller limit or a narrower filter",
+  });
 }
 
 function parseFrame(text: string): Frame | undefined {

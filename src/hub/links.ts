@@ -1,4 +1,5 @@
 // Which machines are linked: one live link each, the newest. Sees links open, beat, fall silent and end.
+import { IntercomError } from "../protocol/errors.ts";
 import { closeCodes, heartbeatMs } from "../protocol/link.ts";
 import type { Store } from "../store/store.ts";
 import { log } from "../system/log.ts";
@@ -53,6 +54,8 @@ export class Links {
     const link = new Link({ machine, epoch, socket, now, answer });
     const pump = new Pump(link, { store, events, now }, this.#options.onFailed);
     this.#links.set(machine, { link, pump });
+    if (older)
+      log.warn("a newer link replaces this machine's link; do two daemons use one key?", { machine });
     older?.link.close(closeCodes.replaced, "a newer link has taken over");
     if (!older) this.#tell(machine, "online");
     background("link start", () => this.#closeIfStale(link));
@@ -87,6 +90,13 @@ export class Links {
   inboxRead(machine: string): void {
     const pump = this.#links.get(machine)?.pump;
     if (pump?.stalled) pump.restart();
+  }
+
+  /** Asks the machine's daemon something; rejects when it is not linked. */
+  request(machine: string, op: string, payload: unknown, deadlineMs: number): Promise<unknown> {
+    const link = this.#links.get(machine)?.link;
+    if (link) return link.request(op, payload, deadlineMs);
+    return Promise.reject(new IntercomError("daemon_unreachable", `machine ${machine} is not linked`));
   }
 
   revoke(machine: string): void {

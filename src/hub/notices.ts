@@ -2,6 +2,7 @@
 // notices stand in the store, written with the change they tell of; so a crash delays one, but loses none.
 import { parseAddress } from "../protocol/address.ts";
 import type { DueDeadline, DueNotice } from "../store/store.ts";
+import { crashPoint } from "../system/crash-point.ts";
 import { background } from "../system/wait.ts";
 import { isoAt, type Parts } from "./parts.ts";
 import { recipientAt } from "./recipients.ts";
@@ -65,6 +66,7 @@ export class Notices {
       agent: notice.from_agent,
       text,
     });
+    crashPoint("notice.stored");
     await store.noticeDone(notice);
   }
 

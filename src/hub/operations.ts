@@ -3,6 +3,7 @@
 import type { z } from "zod";
 import { IntercomError } from "../protocol/errors.ts";
 import { type Caller, type HubOperation, type HubParsed, hubOperations } from "../protocol/hub-api.ts";
+import { sendCanary } from "./canary.ts";
 import type { Enrolment } from "./enrolment.ts";
 import { listAgents, listMachines } from "./listing.ts";
 import { releaseThread } from "./loop-guard.ts";
@@ -33,6 +34,8 @@ export class Operations {
       receipts: (input, asker) => answer(takeReceipts(parts, machineOf(asker), input.receipts)),
       heartbeat: (_, asker) => answer(store.sawMachine(machineOf(asker), at()).then(() => ({ time: at() }))),
       route: (input, asker) => router.route(input, asker),
+      // later: the daemon answers over the very link that asks
+      canary: async (input, asker) => ({ later: sendCanary(parts, machineOf(asker), input) }),
       agents: (input) => answer(listAgents(parts, input.filter)),
       message: (input, asker) => answer(messageStatus(parts, asker, input)),
       thread: (input, asker) => answer(threadHistory(parts, asker, input)),

@@ -2,6 +2,7 @@
 import { formatAddress } from "../protocol/address.ts";
 import type { Presence, Receipt } from "../protocol/hub-api.ts";
 import type { Session } from "../store/store.ts";
+import { crashPoint } from "../system/crash-point.ts";
 import { isoAt, keepForSessionMs, type Parts } from "./parts.ts";
 
 type Telling = Parts & { tellNotices: () => void };
@@ -19,6 +20,7 @@ export async function takePresence(
     expires_at: isoAt(nowMs + keepForSessionMs),
     epoch,
   });
+  crashPoint("hub.presence-stored");
   for (const session of opened) tellSession(parts, session, "open");
   for (const session of ended) tellSession(parts, session, "ended");
   events.states(changes);
@@ -37,6 +39,7 @@ export async function takeReceipts(
     at: isoAt(nowMs),
     expires_at: isoAt(nowMs + keepForSessionMs),
   });
+  crashPoint("hub.receipts-stored");
   parts.events.states(changes);
   if (receipts.some(({ state }) => state === "offered" || state === "seen")) parts.links.inboxRead(machine);
   // given back by a session that may be open again: what came after it must not go first

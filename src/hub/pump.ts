@@ -3,6 +3,7 @@
 import { toIntercomError } from "../protocol/errors.ts";
 import { Delivered } from "../protocol/link.ts";
 import type { Finding, Outgoing } from "../store/store.ts";
+import { crashPoint } from "../system/crash-point.ts";
 import { log } from "../system/log.ts";
 import { background } from "../system/wait.ts";
 import type { Link } from "./link.ts";
@@ -12,6 +13,12 @@ import { isoAt, type Parts } from "./parts.ts";
 const windowSize = 64;
 /** ms a daemon may take to put one message on its disk; then the link counts as lost */
 const answerDeadlineMs = 60_000;
+
+const refusals = {
+  inbox_full: "the inbox is full",
+  session_ended: "session ended",
+  not_stored: "the machine could not store it; it is tried again",
+} as const;
 
 export class Pump {
   readonly #link: Link;
@@ -95,6 +102,7 @@ export class Pump {
   async #deliver({ seq, session_id, message }: Outgoing): Promise<void> {
     const finding = await this.#ask({ seq, session_id, message });
     try {
+      crashPoint("pump.answered");
       if (finding) await this.#settle(seq, finding);
     } finally {
       this.#inFlight.delete(seq);
@@ -111,7 +119,7 @@ export class Pump {
       const answer = await this.#link.request("deliver", outgoing, answerDeadlineMs);
       const { status, reason } = Delivered.parse(answer);
       if (status === "delivered") return { state: "delivered", reason };
-      return this.#stall(session, status === "inbox_full" ? "the inbox is full" : "session ended");
+      return this.#stall(session, refusals[status]);
     } catch (thrown) {
       if (!this.#link.open) return undefined;
       const error = toIntercomError(thrown);

@@ -1,6 +1,7 @@
 // Reading what was said: one message's states, a thread, the person's inbox.
 import { IntercomError } from "../protocol/errors.ts";
 import type { Caller, HubParsed } from "../protocol/hub-api.ts";
+import { maxFrameBytes } from "../protocol/link.ts";
 import type { History, HistoryMessage, MessageState, MessageStatus } from "../protocol/message.ts";
 import type { StoredMessage } from "../store/store.ts";
 import { isoAt, type Parts } from "./parts.ts";
@@ -37,7 +38,24 @@ export async function threadHistory(
     throw new IntercomError("not_a_member", `thread ${id} is between others`, {
       hint: "only its ends and the person may read it",
     });
-  return { thread_id: id, messages: (await store.thread(id, limit)).map(inHistory) };
+  const messages = (await store.thread(id, limit)).map(inHistory);
+  const kept = newestWithin(messages, historyBytes);
+  return { thread_id: id, messages: kept, ...(kept.length < messages.length ? { more: true } : {}) };
+}
+
+/** bytes of JSON one answer may have: half a frame */
+const historyBytes = maxFrameBytes / 2;
+
+/** The newest messages that fit, at least one; oldest first. */
+function newestWithin(messages: HistoryMessage[], limit: number): HistoryMessage[] {
+  let bytes = 0;
+  let from = messages.length;
+  while (from > 0) {
+    bytes += Buffer.byteLength(JSON.stringify(messages[from - 1]));
+    if (bytes > limit && from < messages.length) break;
+    from -= 1;
+  }
+  return messages.slice(from);
 }
 
 export async function readInbox(

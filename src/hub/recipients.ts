@@ -62,7 +62,7 @@ async function resolveProject(
   const [only, ...more] = candidates;
   if (only && more.length === 0) return { status: "found", recipient: reached(parts, only) };
   if (only) return { status: "ambiguous", sessions: candidates.map(choice) };
-  const wait = noSession(parts, to);
+  const wait = noSession(parts, to, open.some(isSender));
   if (ifNoSession === "queue") return { status: "found", recipient: { ...to, wait } };
   return { status: "no_active_session", reason: wait.reason };
 }
@@ -102,9 +102,9 @@ function ended({ now }: Parts) {
   };
 }
 
-function noSession({ now }: Parts, { machine, project }: ProjectAddress) {
+function noSession({ now }: Parts, { machine, project }: ProjectAddress, onlySender = false) {
   return {
-    reason: `no session of ${machine}/${project} is open`,
+    reason: `no ${onlySender ? "other " : ""}session of ${machine}/${project} is open`,
     expires_at: isoAt(now() + keepForSessionMs),
   };
 }

@@ -7,6 +7,7 @@ import { newThreadId } from "../protocol/ids.ts";
 import { maxFrameBytes } from "../protocol/link.ts";
 import type { ChatAnswer } from "../protocol/message.ts";
 import type { AcceptOutcome, NewMessage, Recipient, StoredMessage } from "../store/store.ts";
+import { crashPoint } from "../system/crash-point.ts";
 import type { Watch } from "./events.ts";
 import { loopGuard } from "./loop-guard.ts";
 import type { Answer, Asker } from "./operations.ts";
@@ -64,7 +65,7 @@ export class Router {
       place.recipients,
     );
     refuse(outcome, message_id, place.thread_id);
-    return await this.#truth(message_id, watch);
+    return await this.#truth(message_id, watch, input.payload.await_delivery === false ? 0 : deliveredWaitMs);
   }
 
   /** The name must be the caller's own. An ended session counts: its last words may have waited in an outbox. */
@@ -114,13 +115,13 @@ export class Router {
       return { ...found, hint: "several sessions of this project are open: write to one of these addresses" };
     return {
       ...found,
-      hint: 'with if_no_session="queue" the message is kept for its next session; intercom_ask starts a fresh agent',
+      hint: 'with if_no_session="queue" the message is kept for its next session',
     };
   }
 
-  /** What is true after at most two seconds. */
-  async #truth(messageId: string, watch: Watch): Promise<ChatAnswer> {
-    const until = performance.now() + deliveredWaitMs;
+  /** What is true after at most `waitMs`. */
+  async #truth(messageId: string, watch: Watch, waitMs: number): Promise<ChatAnswer> {
+    const until = performance.now() + waitMs;
     for (;;) {
       const stored = await this.#parts.store.message(messageId);
       const leftMs = until - performance.now();
@@ -143,6 +144,7 @@ export async function storeMessage(
     guard: loopGuard(config, message.thread_id),
   });
   if (outcome.outcome !== "accepted") return outcome;
+  crashPoint("hub.accepted");
   events.emit({
     kind: "message",
     at: message.at,

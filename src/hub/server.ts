@@ -2,7 +2,7 @@
 // a Unix socket for the person on this host. Who asks is settled before any route is looked up.
 import { createHash, timingSafeEqual } from "node:crypto";
 import { IntercomError } from "../protocol/errors.ts";
-import { hubRoutes } from "../protocol/hub-api.ts";
+import { type HubOperation, hubRoutes } from "../protocol/hub-api.ts";
 import { linkProtocolVersion } from "../protocol/link.ts";
 import { version } from "../protocol/version.ts";
 import { callerPid, machineCaller, refuseAgents } from "./callers.ts";
@@ -23,6 +23,9 @@ type Upgrader = {
 };
 
 type Door = "tcp" | "socket";
+/** reads that show what others wrote to each other: the person's alone, agents have their tools */
+const personalReads: ReadonlySet<HubOperation> = new Set<HubOperation>(["human_inbox", "thread", "message"]);
+
 type Visit = { request: Request; url: URL; door: Door; server: Upgrader };
 
 export class Server {
@@ -95,8 +98,8 @@ export class Server {
     if (url.pathname === "/api/link") return this.#link(visit, asker);
     if (url.pathname === "/api/events") return this.#events(visit, asker, pid);
     const { route, params } = findRoute(request.method, url.pathname);
-    if (pid !== undefined && (request.method !== "GET" || route.op === "human_inbox"))
-      await refuseAgents(this.#parts, pid);
+    const personal = request.method !== "GET" || personalReads.has(route.op);
+    if (pid !== undefined && personal) await refuseAgents(this.#parts, pid);
     const input = {
       ...Object.fromEntries(url.searchParams),
       ...readJson(request, body),

@@ -129,7 +129,8 @@ function load(path: string, sessionId: string): Content {
     if (file.session_id !== sessionId) throw new Error(`it belongs to session ${file.session_id}`);
     return { claims: file.claims, progress: new Map(file.progress) };
   } catch (error) {
-    log.warn("a claim ledger cannot be read; mail it may have claimed is unread again", {
+    replaceFile(`${path}.corrupt`, text);
+    log.warn("a claim ledger cannot be read and is kept beside; mail it may have claimed is unread again", {
       path,
       error: toIntercomError(error).message,
     });

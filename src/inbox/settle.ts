@@ -29,12 +29,16 @@ export type Evidence = {
   laterEventSince?: number;
   idleSince?: number;
   askerEndedSince?: number;
+  /** when this claim was first looked at; after a restart of the daemon, anew */
+  watchedSince?: number;
 };
 
 /** ms from evidence against a claim to its death: the proof is written up to 220 ms after the hook ended */
 export const graceMs = 2_000;
 /** ms after the asker's end when nothing else tells */
 export const askerEndedMs = 20_000;
+/** ms a reader has to report that it printed, where the agent keeps no transcript; a restarting daemon is waited for */
+const reportMs = 20_000;
 /** bytes before the claim that are read to know which answers are older than it */
 const lookBackBytes = 64 * 1024;
 
@@ -52,6 +56,8 @@ export function judge(claim: Claim, evidence: Evidence, activity: Activity, now:
   if (past(evidence.laterEventSince, graceMs)) return "dead";
   if (past(evidence.idleSince, graceMs) && askerGone) return "dead";
   if (past(evidence.askerEndedSince, askerEndedMs) && activity.status !== "working") return "dead";
+  // nothing but the asker's own report can prove it, and that comes at once or never
+  if (!claim.transcript && past(evidence.watchedSince, reportMs)) return "dead";
   return "wait";
 }
 
@@ -110,6 +116,7 @@ export class Settlement {
 
   #observe({ status, idleSince, laterEventAt, askerEndedAt }: Activity, now: number): void {
     const { claimedAt } = this.#claim;
+    this.#evidence.watchedSince ??= now;
     const idle = status === "idle" && idleSince !== undefined && idleSince > claimedAt;
     this.#evidence.idleSince = idle ? (this.#evidence.idleSince ?? now) : undefined;
     if (laterEventAt !== undefined && laterEventAt > claimedAt) this.#evidence.laterEventSince ??= now;

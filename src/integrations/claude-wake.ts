@@ -3,23 +3,33 @@
 // Frames: facts measured on 2.1.330. No answer ever comes: a successful write proves nothing.
 import { lstatSync } from "node:fs";
 import { connect } from "node:net";
+import type { WakeState } from "../protocol/checkup.ts";
 import type { Wake } from "./integration.ts";
+
+type Environment = Record<string, string | undefined>;
 
 /** ms for a local socket to take one line */
 const writeTimeoutMs = 2_000;
 
 /** The route to this MCP server's own session; undefined where the client offers none. */
-export function claudeWake(env: Record<string, string | undefined>): Wake | undefined {
+export function claudeWake(env: Environment): Wake | undefined {
   const socket = env.CLAUDE_CODE_MESSAGING_SOCKET;
   const token = env.CLAUDE_CODE_MESSAGING_TOKEN;
   if (!socket?.startsWith("/")) return undefined;
   return (text) => post(socket, token, text);
 }
 
+/** Looks only: to connect would be noticed by the session. */
+export function claudeWakeState({ CLAUDE_CODE_MESSAGING_SOCKET: path }: Environment): WakeState {
+  if (!path?.startsWith("/")) return "none";
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (!stat) return "missing";
+  return stat.isSocket() && stat.uid === process.getuid?.() ? "ready" : "foreign";
+}
+
 function post(path: string, token: string | undefined, text: string): Promise<void> {
-  const stat = lstatSync(path);
-  if (!stat.isSocket() || stat.uid !== process.getuid?.())
-    throw new Error(`${path} is not a socket of this user`);
+  const state = claudeWakeState({ CLAUDE_CODE_MESSAGING_SOCKET: path });
+  if (state !== "ready") throw new Error(`${path} is ${state}: not a socket of this user`);
   const frames = [
     ...(token ? [{ type: "auth", token }] : []),
     { type: "user", message: { role: "user", content: text }, msgV: 1, msg_id: crypto.randomUUID() },

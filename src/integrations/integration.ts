@@ -1,6 +1,7 @@
 // What every agent CLI's integration can do, and the ones that we have. Whatever differs between vendors is behind
 // this type; nothing outside src/integrations knows a vendor's formats.
 import type { TranscriptReader } from "../inbox/transcript.ts";
+import type { WakeState } from "../protocol/checkup.ts";
 import type { ProcessIdentity, ProcessLook } from "../system/process.ts";
 import { claude } from "./claude.ts";
 import type { Change } from "./installation.ts";
@@ -114,6 +115,8 @@ export type Integration = {
 
   /** How an MCP server with this environment wakes its own agent; undefined where it cannot. */
   wakeRoute(env: Record<string, string | undefined>): Wake | undefined;
+  /** Whether that route is there now, without using it. For integrations that have one. */
+  wakeState?(env: Record<string, string | undefined>): WakeState;
 
   install(options: InstallOptions): Promise<InstallReport>;
   uninstall(options: UninstallOptions): Promise<InstallReport>;

@@ -1,9 +1,11 @@
 // This MCP server's side of the local API: registers the session, registers again when the daemon was away, and
 // forwards tool calls. A call keeps its message id through every retry, so a retry never doubles a message.
+import type { Pong, WakeState } from "../protocol/checkup.ts";
 import { IntercomError } from "../protocol/errors.ts";
 import { pidHeaders } from "../protocol/hook.ts";
 import { newMessageId } from "../protocol/ids.ts";
 import { RegisterAnswer, type RegisterSession, SessionEvent, ToolAnswer } from "../protocol/local-api.ts";
+import { version } from "../protocol/version.ts";
 import { log } from "../system/log.ts";
 import { openOverSocket, requestOverSocket } from "../system/socket.ts";
 import { background, backoff, delay } from "../system/wait.ts";
@@ -55,8 +57,15 @@ export class SessionClient {
 
   /** Tells the daemon that a delivery was written to the agent whole. */
   async confirm(nonce: string): Promise<void> {
-    if (this.#session)
-      await this.#post("/api/claim/confirm", { session_id: this.#session.session_id, nonce });
+    const session_id = this.#session?.session_id;
+    if (session_id) await this.#patiently(() => this.#post("/api/claim/confirm", { session_id, nonce }));
+  }
+
+  /** Answers a ping of `doctor`: this server is there, and where it would ring. */
+  async pong(id: string, wake: WakeState): Promise<void> {
+    if (!this.#session) return;
+    const answer: Pong = { session_id: this.#session.session_id, id, version, wake };
+    await this.#post("/api/session/pong", answer);
   }
 
   /** Retries while the daemon is away or does not know us yet; any other error is the answer. */

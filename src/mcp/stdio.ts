@@ -18,7 +18,7 @@ export async function serveStdio(): Promise<void> {
   const above = agentAbove(parent);
   let agent = above.agent;
   const wake = () => integrationOf(agent).wakeRoute(process.env);
-  const client = new SessionClient({
+  const client: SessionClient = new SessionClient({
     socket: homePaths().daemonSocket,
     registration: () => ({
       pid: above.pid,
@@ -29,6 +29,8 @@ export async function serveStdio(): Promise<void> {
     }),
     onEvent: async (event) => {
       if (event.event === "ring") await wake()?.(event.text);
+      if (event.event === "ping")
+        await client.pong(event.id, integrationOf(agent).wakeState?.(process.env) ?? "none");
     },
   });
   const written = new PrintedClaims((nonce) => client.confirm(nonce));

@@ -5,9 +5,13 @@ type Kind = { http: number; exit: 1 | 2 | 3; hint?: string };
 
 /** code → how it is reported. `exit`: 1 failed, 2 misused, 3 hub or daemon unreachable (contract.md). */
 const errorTable = {
-  bad_request: { http: 400, exit: 2 },
+  bad_request: {
+    http: 400,
+    exit: 2,
+    hint: "ai-intercom COMMAND --help, or the tool's description, says what is allowed",
+  },
   bad_usage: { http: 400, exit: 2, hint: "ai-intercom --help" },
-  bad_config: { http: 400, exit: 1 },
+  bad_config: { http: 400, exit: 1, hint: "every key and its meaning: ai-intercom standalone --help" },
   unauthenticated: {
     http: 401,
     exit: 1,
@@ -19,7 +23,7 @@ const errorTable = {
     hint: "set this machine's clock; a signature is valid for 300 s around the hub's time",
   },
   replayed: { http: 401, exit: 1, hint: "each signed request carries a nonce of its own; sign it anew" },
-  forbidden: { http: 403, exit: 1 },
+  forbidden: { http: 403, exit: 1, hint: "each machine and each agent acts for itself only" },
   person_only: {
     http: 403,
     exit: 1,
@@ -43,7 +47,7 @@ const errorTable = {
     exit: 1,
     hint: "only both ends of a thread and the person may write in it; open your own with intercom_chat",
   },
-  not_found: { http: 404, exit: 1 },
+  not_found: { http: 404, exit: 1, hint: "docs/architecture.md lists the routes" },
   unknown_machine: {
     http: 404,
     exit: 1,
@@ -60,18 +64,22 @@ const errorTable = {
     hint: "ai-intercom agents (or intercom_list_agents) shows who can be reached",
   },
   unknown_thread: { http: 404, exit: 1, hint: "check the thread id; a new chat opens a thread of its own" },
-  unknown_message: { http: 404, exit: 1 },
+  unknown_message: {
+    http: 404,
+    exit: 1,
+    hint: "use the message_id that the send answered; `ai-intercom watch` shows them too",
+  },
   unknown_tool: { http: 404, exit: 2 },
   no_active_session: { http: 404, exit: 1 },
-  method_not_allowed: { http: 405, exit: 2 },
-  conflict: { http: 409, exit: 1 },
+  method_not_allowed: { http: 405, exit: 2, hint: "docs/architecture.md lists the routes" },
+  conflict: { http: 409, exit: 1, hint: "look at what is there, then try again: ai-intercom status" },
   message_too_large: { http: 413, exit: 1, hint: "write the text to a file and send its path, or split it" },
   bad_media_type: { http: 415, exit: 2, hint: "send content-type: application/json" },
   rate_limited: { http: 429, exit: 1 },
   inbox_full: { http: 429, exit: 1, hint: "the recipient must read its mail first" },
   unparsable_file: { http: 500, exit: 1 },
   unsafe_file: { http: 500, exit: 1 },
-  internal: { http: 500, exit: 1, hint: "details are in the log: logs/ in the ai-intercom home" },
+  internal: { http: 500, exit: 1, hint: "the log of the hub or the daemon (its stderr) says more" },
   hub_unreachable: { http: 503, exit: 3, hint: "is the hub running? start it with: ai-intercom standalone" },
   daemon_unreachable: {
     http: 503,
@@ -110,9 +118,29 @@ export class IntercomError extends Error {
   }
 }
 
+/** What the operating system says of files, in words, and what to try. */
+const fileErrors: Record<string, [string, string]> = {
+  ENOSPC: ["the disk is full", "free some space: df -h"],
+  EDQUOT: ["the disk quota is used up", "free some space: quota"],
+  EROFS: ["the disk is read-only", "choose another home with AI_INTERCOM_HOME, or mount it writable"],
+  EACCES: ["permission denied", "look at owner and mode: ls -ld"],
+  EPERM: ["not permitted", "look at owner and mode: ls -ld"],
+  ENOTDIR: ["a part of the path is not a directory", "look at the path: ls -ld"],
+  EISDIR: ["a directory stands where a file belongs", "move it away"],
+  EEXIST: ["a file stands where a directory belongs", "move it away"],
+  ELOOP: ["a link stands where a file belongs", "move it away"],
+  EMFILE: ["too many open files", "raise the limit: ulimit -n"],
+  EIO: ["the disk reports an error", "look at the system log: dmesg"],
+};
+
 /** Anything thrown → an IntercomError. What is not ours becomes `internal`, its text kept only as the cause. */
 export function toIntercomError(thrown: unknown): IntercomError {
   if (thrown instanceof IntercomError) return thrown;
+  const known = thrown instanceof Error && "code" in thrown ? fileErrors[String(thrown.code)] : undefined;
+  if (known) {
+    const path = thrown instanceof Error && "path" in thrown ? `${String(thrown.path)}: ` : "";
+    return new IntercomError("unsafe_file", `${path}${known[0]}`, { hint: known[1], cause: thrown });
+  }
   const detail = thrown instanceof Error ? thrown.message : String(thrown);
   return new IntercomError("internal", `unexpected failure: ${detail}`, { cause: thrown });
 }

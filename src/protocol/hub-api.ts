@@ -2,6 +2,7 @@
 // (`op` = the name) or by HTTP (the route table below). Both run the same handler with the same caller.
 import { z } from "zod";
 import { Name, SessionId } from "./address.ts";
+import { Canary } from "./checkup.ts";
 import { MessageId, newMessageId, ThreadId } from "./ids.ts";
 import { MessageState, MessageType, Timestamp } from "./message.ts";
 import { AgentFilter, ProjectReport, SessionReport } from "./session.ts";
@@ -42,6 +43,8 @@ export const RouteInput = z.object({
     /** proposed id of the thread that a new chat opens */
     new_thread_id: ThreadId.optional(),
     if_no_session: z.enum(["fail", "queue"]).default("fail"),
+    /** answer as soon as it is stored: nobody waits to be told `delivered` */
+    await_delivery: z.boolean().optional(),
     /** seconds: remind the recipient once, then tell the sender and the person that no answer came */
     expect_reply_within: ReplySeconds.optional(),
   }),
@@ -81,6 +84,8 @@ export const hubOperations = {
   presence: { who: "machine", input: Presence },
   receipts: { who: "machine", input: z.object({ receipts: z.array(Receipt).max(1000) }) },
   heartbeat: { who: "machine", input: z.object({}) },
+  /** `doctor --canary`: sent back down the machine's link for one of its sessions */
+  canary: { who: "machine", input: Canary },
   route: { who: "both", input: RouteInput },
   agents: { who: "both", input: z.object({ filter: AgentFilter.default("all") }) },
   message: { who: "both", input: z.object({ id: MessageId, session_id: SessionId.optional() }) },

@@ -43,9 +43,9 @@ export const Deliver = z.object({
 });
 export type Deliver = z.infer<typeof Deliver>;
 
-/** The daemon's answer. `session_ended` and `inbox_full` leave the message with the hub. */
+/** The daemon's answer. All but `delivered` leave the message with the hub; `not_stored`: its disk refused. */
 export const Delivered = z.object({
-  status: z.enum(["delivered", "session_ended", "inbox_full"]),
+  status: z.enum(["delivered", "session_ended", "inbox_full", "not_stored"]),
   /** why it is not read yet, where the machine knows */
   reason: z.string().max(500).optional(),
 });

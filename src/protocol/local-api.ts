@@ -99,6 +99,8 @@ export const SessionEvent = z.discriminatedUnion("event", [
   z.object({ event: z.literal("mail"), waiting: z.number() }),
   /** the agent is idle and mail waits: wake it with this text */
   z.object({ event: z.literal("ring"), text: z.string() }),
+  /** `doctor` asks whether somebody listens: answered by `POST /api/session/pong` */
+  z.object({ event: z.literal("ping"), id: z.string() }),
   z.object({ event: z.literal("ended") }),
 ]);
 export type SessionEvent = z.infer<typeof SessionEvent>;

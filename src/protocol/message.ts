@@ -105,7 +105,12 @@ export type MessageStatus = z.infer<typeof MessageStatus>;
 /** History shows each message with the state it has reached. */
 export const HistoryMessage = Message.extend({ status: MessageState });
 export type HistoryMessage = z.infer<typeof HistoryMessage>;
-export const History = z.object({ thread_id: z.string(), messages: z.array(HistoryMessage) });
+/** `more`: older messages of the wanted number did not fit into one answer. */
+export const History = z.object({
+  thread_id: z.string(),
+  messages: z.array(HistoryMessage),
+  more: z.boolean().optional(),
+});
 export type History = z.infer<typeof History>;
 
 /** What agents wrote to the person; `waiting`: unread ones beyond this answer. */

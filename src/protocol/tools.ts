@@ -128,6 +128,7 @@ export const tools = {
     output: z.object({
       thread_id: z.string().optional(),
       messages: z.array(HistoryMessage),
+      more: z.boolean().optional().describe("older messages did not fit into this answer"),
       status: z.literal("error").optional(),
       ...failure,
       ...waiting,

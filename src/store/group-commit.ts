@@ -74,6 +74,7 @@ export class GroupCommit {
     this.#db.run("SAVEPOINT job");
     try {
       job.run();
+      crashPoint("store.job-done");
       this.#db.run("RELEASE job");
       return true;
     } catch (error) {

@@ -80,10 +80,23 @@ const namedVariables: Record<string, string> = { HUB_URL: "hub.url" };
 const shownVariable = (key: string) =>
   Object.keys(namedVariables).find((name) => namedVariables[name] === key) ?? variableOf(key);
 
+export type ConfigSource = { file?: string; env?: Record<string, string | undefined> };
+
 /** Reads `file` (default: the home's config.yml) and the environment. Warns of unknown keys; throws on wrong values. */
-export function loadConfig(
-  options: { file?: string; env?: Record<string, string | undefined> } = {},
-): Config {
+export function loadConfig(options: ConfigSource = {}): Config {
+  const { config, file, unknown } = inspectConfig(options);
+  for (const key of unknown) log.warn(`${file}: unknown key ${key} is ignored`);
+  return config;
+}
+
+/** The same without a warning: names the keys that nobody knows. */
+export function inspectConfig(options: ConfigSource = {}): {
+  config: Config;
+  file: string;
+  /** false: there is no such file */
+  present: boolean;
+  unknown: string[];
+} {
   const file = options.file ?? homePaths().config;
   const text = readTextIfPresent(file);
   if (text === undefined && options.file !== undefined)
@@ -91,10 +104,10 @@ export function loadConfig(
       hint: "leave out --config to use the home's config.yml",
     });
   const raw = text === undefined ? {} : parseYaml(file, text);
-  for (const key of unknownKeys(raw, Config, "")) log.warn(`${file}: unknown key ${key} is ignored`);
+  const unknown = unknownKeys(raw, Config, "");
   const fromEnvironment = applyEnvironment(raw, options.env ?? process.env);
   const parsed = Config.safeParse(raw);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) return { config: parsed.data, file, present: text !== undefined, unknown };
   throw badValue(file, raw, parsed.error, fromEnvironment);
 }
 

@@ -1,6 +1,6 @@
 // One process per home and role: an flock that the kernel drops when its holder dies, kill -9 included.
 import { dlopen, FFIType } from "bun:ffi";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, ftruncateSync, openSync, readFileSync } from "node:fs";
 import { IntercomError } from "../protocol/errors.ts";
 import { writeAll } from "./files.ts";
 
@@ -17,7 +17,7 @@ export function takeLock(path: string, role: string): Lock {
   });
   const fd = openSync(path, "a+", 0o600);
   if (symbols.flock(fd, LOCK_EX | LOCK_NB) !== 0) {
-    const holder = readFileSync(path, "utf8").trim().split("\n").at(-1);
+    const holder = readFileSync(path, "utf8").trim();
     closeSync(fd);
     throw new IntercomError(
       "conflict",
@@ -27,6 +27,7 @@ export function takeLock(path: string, role: string): Lock {
       },
     );
   }
+  ftruncateSync(fd, 0);
   writeAll(fd, Buffer.from(`${process.pid}\n`));
   return { release: () => closeSync(fd) };
 }

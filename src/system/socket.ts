@@ -4,7 +4,7 @@ import { type ErrorCode, errorFromBody, IntercomError } from "../protocol/errors
 import { isErrno, unlinkIfPresent } from "./files.ts";
 
 /** what every platform takes: `sun_path` has 104 bytes on macOS, 108 on Linux, the last is a zero */
-const socketPathBytes = 103;
+export const socketPathBytes = 103;
 
 export type SocketRequest = {
   method?: "GET" | "POST";

@@ -20,6 +20,17 @@ export function* backoff(firstMs: number, maxMs: number): Generator<number, neve
   for (let pause = firstMs; ; pause = Math.min(maxMs, pause * 2)) yield pause * (0.5 + Math.random());
 }
 
+/** Runs `work` every `ms` until the timer is cleared. A failure is logged under `name` and ends nothing. */
+export function every(ms: number, name: string, work: () => void): ReturnType<typeof setInterval> {
+  return setInterval(() => {
+    try {
+      work();
+    } catch (error) {
+      log.error(`${name} failed`, { error });
+    }
+  }, ms);
+}
+
 /** Runs work that nobody awaits; its failure is logged under `name`, never lost. */
 export function background(name: string, work: () => Promise<unknown>): void {
   work().catch((error: unknown) => log.error(`${name} failed`, { error }));

@@ -23,15 +23,15 @@ test("delivered: the text stands in the other agent's context at its next hook, 
     to: expect.stringMatching(/^limn\/mnemos@s-\d{8}-[0-9a-f]{6}$/),
   });
   expect(sent.thread_id).toMatch(/^t-[0-9a-f]{12}$/);
-  const context = await mnemos.context();
+  const context = await mnemos.take();
   expect(context).toContain("| which port?");
   expect(context).toContain(`intercom_reply("${sent.thread_id}", "…")`);
-  expect(await mnemos.context()).toBe("");
+  expect(await mnemos.take()).toBe("");
 
   const reply = await mnemos.call("intercom_reply", { thread_id: sent.thread_id, message: "8080" });
   expect(reply).toMatchObject({ status: "delivered", thread_id: sent.thread_id });
   expect(reply.to).toBe(`atlas/website@${(await website.session()).session_id}`);
-  expect(await website.context("UserPromptSubmit")).toContain("| 8080");
+  expect(await website.take("UserPromptSubmit")).toContain("| 8080");
 });
 
 test("status: accepted, delivered, offered, seen from the transcript, replied, in this order and never earlier", async () => {
@@ -76,10 +76,10 @@ test("no_active_session, and queue keeps the message for the project's next sess
   expect(queued.status).toBe("queued");
   const next = await fleet.machine("limn").agent("later");
   await waitFor("the queued message", async () => (await next.session()).inbox_pending === 1);
-  expect(await next.context()).toContain("| for the next one");
+  expect(await next.take()).toContain("| for the next one");
   const reply = await next.call("intercom_reply", { thread_id: queued.thread_id, message: "here I am" });
   expect(reply.status).toBe("delivered");
-  expect(await website.context()).toContain("| here I am");
+  expect(await website.take()).toContain("| here I am");
 });
 
 test("unknown machine and unknown project are errors with near matches; nothing is sent", async () => {
@@ -113,13 +113,13 @@ test("ambiguous: two sessions of a project are listed and nothing is sent; the e
     message: "you",
   });
   expect(exact.status).toBe("delivered");
-  expect(await first.context()).toBe("");
-  expect(await second.context()).toContain("| you");
+  expect(await first.take()).toBe("");
+  expect(await second.take()).toContain("| you");
   // the sender is no candidate: one twin reaches the other by the project's name
   expect(await first.call("intercom_chat", { to: "limn/twins", message: "brother" })).toMatchObject({
     status: "delivered",
   });
-  expect(await second.context()).toContain("| brother");
+  expect(await second.take()).toContain("| brother");
 });
 
 test("a third party may not write in a thread, nor read it", async () => {
@@ -131,16 +131,14 @@ test("a third party may not write in a thread, nor read it", async () => {
   expect((await third.call("intercom_status", { message_id: sent.message_id })).status).toBe("error");
   const history = await website.call("intercom_history", { thread_id: sent.thread_id });
   expect(history.messages.map((one: { message: string }) => one.message)).toEqual(["private"]);
-  expect(
-    (await mnemos.call("intercom_check_inbox")).messages.map((one: { message: string }) => one.message),
-  ).toEqual(["private"]);
+  expect(await mnemos.read()).toEqual(["private"]);
 });
 
 test("the person writes to an agent and reads its answer; an agent can write to the person", async () => {
   const limn = fleet.machine("limn");
   const sent = await limn.json("chat", "limn/mnemos", "hello from the person");
   expect(sent.status).toBe("delivered");
-  const context = await mnemos.context();
+  const context = await mnemos.take();
   expect(context).toContain("| hello from the person");
   await mnemos.call("intercom_reply", { thread_id: sent.thread_id, message: "hello person" });
   await website.call("intercom_chat", { to: "human", message: "may I deploy?" });
@@ -149,5 +147,5 @@ test("the person writes to an agent and reads its answer; an agent can write to 
   expect((await limn.json("inbox", "--unread")).messages).toEqual([]);
   const answer = await limn.json("reply", messages[1].thread_id, "yes");
   expect(answer.status).toBe("delivered");
-  expect(await website.context()).toContain("| yes");
+  expect(await website.take()).toContain("| yes");
 });

@@ -105,3 +105,67 @@ test("a daemon killed and started again: the session, its address and its unread
     (await mnemos.call("intercom_check_inbox")).messages.map((one: { message: string }) => one.message),
   ).toEqual(["after"]);
 }, 60_000);
+
+test("a long history is cut to what one answer may hold, says so, and leaves the link alone", async () => {
+  await using fleet = await Fleet.start(["limn", "atlas"], { AI_INTERCOM_LIMITS_LOOP: "1000" });
+  const writer = await fleet.machine("atlas").agent("writer");
+  await fleet.machine("limn").agent("reader");
+  const { thread_id } = await writer.call("intercom_chat", { to: "limn/reader", message: "m0" });
+  for (let at = 1; at <= 20; at++)
+    await writer.call("intercom_reply", { thread_id, message: `m${at} ${"x".repeat(60_000)}` });
+  const history = await writer.call("intercom_history", { thread_id });
+  expect(history.more).toBe(true);
+  expect(history.messages.at(-1).message).toStartWith("m20 ");
+  expect(history.messages.length).toBeGreaterThan(5);
+  expect((await fleet.machine("atlas").json("status")).link).toBe("linked");
+  expect((await writer.call("intercom_reply", { thread_id, message: "still here" })).status).toBe(
+    "delivered",
+  );
+}, 60_000);
+
+test("an agent without a transcript: a read whose answer was never confirmed comes again after 20 s, a confirmed one never", async () => {
+  await using fleet = await Fleet.start(["limn"]);
+  const limn = fleet.machine("limn");
+  const child = Bun.spawn(["sleep", "60"]);
+  await limn.local("POST", "/api/session/register", {
+    session_id: "plain",
+    project: "plain",
+    pid: child.pid,
+  });
+  const deliver = (id: string, thread_id: string) =>
+    limn.local("POST", "/api/session/deliver", {
+      session_id: "plain",
+      thread_id,
+      from_agent: "a/b",
+      message: id,
+      timestamp: "2026-11-22T12:00:00Z",
+      id,
+    });
+  const read = async () => {
+    const { body } = await limn.local("POST", "/api/tool/intercom_check_inbox", {
+      pid: child.pid,
+      arguments: {},
+    });
+    const { result, confirm } = body as { result: { messages: { id: string }[] }; confirm?: string };
+    return { ids: result.messages.map(({ id }) => id), confirm };
+  };
+  await deliver("confirmed", "t-00000000000a");
+  const first = await read();
+  expect(first.ids).toEqual(["confirmed"]);
+  expect(
+    (await limn.local("POST", "/api/claim/confirm", { session_id: "plain", nonce: first.confirm })).status,
+  ).toBe(200);
+  await deliver("lost", "t-00000000000b");
+  expect((await read()).ids).toEqual(["lost"]);
+  expect((await read()).ids).toEqual([]);
+  const again = await waitFor(
+    "the unconfirmed read to come again",
+    async () => {
+      const { ids } = await read();
+      return ids.length > 0 ? ids : undefined;
+    },
+    { timeoutMs: 30_000 },
+  );
+  expect(again).toEqual(["lost"]);
+  child.kill();
+}, 60_000);

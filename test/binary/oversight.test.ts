@@ -100,3 +100,27 @@ test("an answer in time: nobody is reminded", async () => {
   const refused = await a.call("intercom_chat", { to: "atlas/b", message: "x", expect_reply_within: 1 });
   expect(JSON.stringify(refused)).toContain("expect_reply_within");
 });
+
+test("an agent's child reads by the command line what its agent may read, and nothing else", async () => {
+  const { thread_id, message_id } = await a.call("intercom_chat", {
+    to: "atlas/b",
+    message: "between a and b",
+  });
+  const third = await fleet.machine("limn").agent("third");
+  const far = await fleet.machine("atlas").agent("far");
+  const own = (await b.session()).session_id;
+  for (const stranger of [third, far]) {
+    for (const words of [
+      `history ${thread_id}`,
+      `status ${message_id}`,
+      `inbox --session ${own}`,
+      `inbox --session ${(await a.session()).session_id}`,
+    ]) {
+      const printed = await stranger.shell(`"$BINARY" ${words} 2>&1; true`);
+      expect(printed).toContain("error: ");
+      expect(printed).not.toContain("between a and b");
+    }
+  }
+  expect(await a.shell(`"$BINARY" history ${thread_id} 2>&1`)).toContain("between a and b");
+  expect(await b.shell(`"$BINARY" inbox --session ${own} 2>&1`)).toContain("between a and b");
+});

@@ -1,6 +1,14 @@
 // Parts of the daemon by themselves: its outbox, its projects, its memory.
 import { expect, test } from "bun:test";
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { Outbox, type OutboxEntry } from "../../src/daemon/outbox.ts";
 import { Projects } from "../../src/daemon/projects.ts";
 import { DaemonState } from "../../src/daemon/state.ts";
@@ -99,6 +107,18 @@ test("outbox: what was sent leaves the file when it grows", () => {
   // what was answered may still stand in the file and is sent again after a crash: ids make that harmless
   expect(outbox.size).toBe(2);
   expect(drain(Outbox.open(path)).slice(-2)).toEqual([long, long]);
+});
+
+test("outbox: a long one is not written anew for each message that leaves it", () => {
+  const path = `${scratch()}/outbox.jsonl`;
+  const outbox = Outbox.open(path);
+  const many = Array.from({ length: 8_000 }, (_, n) => route(n));
+  outbox.add(many, { durable: true });
+  outbox.drop(1);
+  const { ino } = statSync(path);
+  for (let at = 0; at < 100; at++) outbox.drop(1);
+  expect(statSync(path).ino).toBe(ino);
+  outbox.close();
 });
 
 test("projects: configured path, git root, directory; a second path with the same name gets 4 hex digits", () => {

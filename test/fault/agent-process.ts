@@ -33,7 +33,6 @@ export class AgentProcess {
     return this.#child.pid;
   }
 
-
   /** Runs the installed hook command with this event; gives what reached its standard output. */
   async hook(binary: string, input: string, kill: HookKill): Promise<string> {
     const name = `${this.directory}/hook-${this.pid}-${this.#next++}`;

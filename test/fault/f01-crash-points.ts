@@ -4,7 +4,14 @@ import { appendFileSync, readdirSync } from "node:fs";
 import { Glob } from "bun";
 import { writeLine } from "../../src/inbox/mail-line.ts";
 import { homePaths } from "../../src/system/paths.ts";
-import { type CaseResult, type Context, type FaultClass, noViolation, resultOf } from "./fault.ts";
+import {
+  type CaseResult,
+  type Context,
+  type FaultCase,
+  type FaultClass,
+  noViolation,
+  resultOf,
+} from "./fault.ts";
 import { isClean } from "./oracle.ts";
 import type { Served } from "./served.ts";
 import { lively } from "./sim-agent.ts";
@@ -13,28 +20,49 @@ import { World } from "./world.ts";
 
 type Point = { name: string; role: "hub" | "daemon" };
 
+type Armed = Point & { nth: number };
+
 /** ms in which an armed process must pass its point */
-const patienceMs = 8_000;
+const patienceMs = { slice: 4_000, full: 8_000 };
 /** kills in one world */
 const killsPerCase = 5;
 const killsPerPoint = 50;
+/** rounds in one world of the slice; in each, hub and daemons are armed together */
+const sliceRounds = 4;
 
 export const crashPoints: FaultClass = {
   name: "F1",
   title: "kill at every named crash point",
   cases: async ({ slice }) => {
     const points = await findPoints();
-    const rounds = slice ? 1 : Math.ceil(killsPerPoint / killsPerCase);
-    const passes = (round: number) =>
-      slice ? [1] : Array.from({ length: killsPerCase }, (_, i) => 1 + ((round * killsPerCase + i) % 25));
-    return Array.from({ length: rounds }, (_, round) => round).flatMap((round) =>
-      points.map((point) => ({
-        id: `F1:${point.name}:${round}`,
-        run: (context: Context) => survive(point, passes(round), context),
-      })),
+    if (slice) return sliceCases(points);
+    return Array.from({ length: Math.ceil(killsPerPoint / killsPerCase) }, (_, round) => round).flatMap(
+      (round) =>
+        points.map((point) => ({
+          id: `F1:${point.name}:${round}`,
+          run: (context: Context) => survive(passesOf(point, round), patienceMs.full, context),
+        })),
     );
   },
 };
+
+/** Each time a later pass through the point kills. */
+const passesOf = (point: Point, round: number): Armed[][] =>
+  Array.from({ length: killsPerCase }, (_, i) => [{ ...point, nth: 1 + ((round * killsPerCase + i) % 25) }]);
+
+/** Every point once: the hub and both daemons die in one round, each at its own. */
+function sliceCases(points: Point[]): FaultCase[] {
+  const [hub, daemon] = (["hub", "daemon"] as const).map((role) =>
+    points.filter((point) => point.role === role).map((point) => ({ ...point, nth: 1 })),
+  ) as [Armed[], Armed[]];
+  const rounds: Armed[][] = [];
+  while (hub.length + daemon.length > 0) rounds.push([...hub.splice(0, 1), ...daemon.splice(0, 2)]);
+  return Array.from({ length: Math.ceil(rounds.length / sliceRounds) }, (_, at) => ({
+    id: `F1:slice:${at}`,
+    run: (context: Context) =>
+      survive(rounds.slice(at * sliceRounds, (at + 1) * sliceRounds), patienceMs.slice, context),
+  }));
+}
 
 /** Every crashPoint("…") of the source; which process passes it, its directory says. */
 export async function findPoints(): Promise<Point[]> {
@@ -47,27 +75,44 @@ export async function findPoints(): Promise<Point[]> {
   return [...points.values()].sort((one, other) => one.name.localeCompare(other.name));
 }
 
-async function survive({ name, role }: Point, passes: number[], context: Context): Promise<CaseResult> {
+async function survive(passes: Armed[][], patience: number, context: Context): Promise<CaseResult> {
   await using world = await World.start(context);
-  let kills = 0;
+  // every inbox has a file
+  for (const [at, agent] of world.agents.entries())
+    await agent.say(world.agents[(at + 1) % world.agents.length] ?? agent, { lane: `first ${at}` });
+  const [killed, missed]: [string[], string[]] = [[], []];
   let verdict = noViolation;
-  for (const nth of passes) {
-    const server = role === "hub" ? world.hub : world.dice.pick(world.machines);
-    await server.kill();
-    prepare(name, server);
-    await server.start({ crash: `${name}:${nth}` });
+  for (const pass of passes) {
+    const daemons = world.dice.chance(0.5) ? [...world.machines] : world.machines.toReversed();
+    const armed = pass.map((point) => ({ point, server: point.role === "hub" ? world.hub : take(daemons) }));
+    for (const { point, server } of armed) {
+      await server.kill();
+      prepare(point.name, server);
+    }
+    await Promise.all(
+      armed.map(({ point, server }) => server.start({ crash: `${point.name}:${point.nth}` })),
+    );
     const traffic = new Traffic(world, { manners: lively, lanes: 2 });
-    await provoke(world, server, name);
-    if (!server.running) kills += 1;
-    else await server.kill();
+    await Promise.all(armed.map(({ point, server }) => provoke(world, server, point.name, patience)));
+    for (const { point, server } of armed) {
+      (server.running ? missed : killed).push(`${server.name} at ${point.name}:${point.nth}`);
+      await server.kill();
+    }
     await Bun.sleep(world.dice.between(0, 200));
     await world.restart();
     await traffic.stop();
     verdict = await world.drain();
-    if (!isClean(verdict)) return resultOf(world, verdict, kills, `killed ${server.name} at ${name}:${nth}`);
+    if (!isClean(verdict)) break;
   }
-  const result = resultOf(world, verdict, kills, `${name}: ${kills} of ${passes.length} reached`);
-  return kills > 0 ? result : { ...result, skipped: `${name} was never reached` };
+  const unreached = missed.length > 0 ? `; not reached: ${missed.join(", ")}` : "";
+  const result = resultOf(world, verdict, killed.length, `killed ${killed.join(", ")}${unreached}`);
+  return killed.length > 0 ? result : { ...result, skipped: `never reached: ${missed.join(", ")}` };
+}
+
+function take<T>(list: T[]): T {
+  const one = list.shift();
+  if (one === undefined) throw new Error("more points than processes");
+  return one;
 }
 
 /** What a point needs to be passed that traffic alone does not bring. */
@@ -95,20 +140,22 @@ function oldMail(): string {
 }
 
 /** Until the armed process is dead: agents end and resume, and the other side goes away for a moment. */
-async function provoke(world: World, armed: Served, point: string): Promise<void> {
-  const until = performance.now() + patienceMs;
-  const ends = /^(delivery\.given|inbox\.return|sessions?\.)/.test(point);
-  const offline = /^(outbox|sender|link)\./.test(point);
+async function provoke(world: World, armed: Served, point: string, patience: number): Promise<void> {
+  const until = performance.now() + patience;
+  const ends = /^(delivery\.given|inbox\.return|sessions\.|notice\.)/.test(point);
+  const offline = /^outbox\./.test(point);
   while (armed.running && performance.now() < until) {
     if (await armed.endsWithin(world.dice.between(100, 500))) return;
-    const agent = world.dice.pick(world.agents.filter(({ home }) => home === armed.home || armed === world.hub));
+    const agent = world.dice.pick(
+      world.agents.filter(({ home }) => home === armed.home || armed === world.hub),
+    );
     if (agent.alive && (ends || world.dice.chance(0.1))) {
       await agent.die();
       await armed.endsWithin(world.dice.between(50, 1_500));
       if (!armed.running) return; // resumed by the drain
       await agent.resume().catch(() => undefined); // the armed process may die meanwhile: the drain says what is wrong
     }
-    if (offline && world.hub.running) {
+    if (offline && world.hub.running && !world.hub.armed) {
       await world.hub.kill();
       await armed.endsWithin(world.dice.between(100, 400));
       await world.hub.start();

@@ -1,6 +1,14 @@
 // F15, the negative control: readers and writers that are broken on purpose go through the same book and oracle, and
 // must be caught. A harness that lets them pass proves nothing about the rest.
-import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { homePaths } from "../../src/system/paths.ts";
 import { Book } from "./book.ts";
 import { Dice } from "./dice.ts";
@@ -10,7 +18,11 @@ import { calm, lively } from "./sim-agent.ts";
 import { Traffic } from "./traffic.ts";
 import { World } from "./world.ts";
 
-type Control = { name: string; catches: keyof Verdict; run(context: Context): Promise<{ verdict: Verdict; messages: number }> };
+type Control = {
+  name: string;
+  catches: keyof Verdict;
+  run(context: Context): Promise<{ verdict: Verdict; messages: number }>;
+};
 
 const controls: Control[] = [
   { name: "unlocked-rewrite", catches: "lost", run: (context) => oldReader(context, 0) },
@@ -30,7 +42,9 @@ export const brokenReaders: FaultClass = {
         const caught = verdict[catches].length;
         return {
           verdict:
-            caught > 0 ? noViolation : { ...noViolation, stuck: [`${name} was not caught: no ${catches} found`] },
+            caught > 0
+              ? noViolation
+              : { ...noViolation, stuck: [`${name} was not caught: no ${catches} found`] },
           cases: 1,
           messages,
           detail: `${catches} ${caught} of ${messages}`,
@@ -60,7 +74,17 @@ async function oldReader({ seed }: Context, crash: number) {
       const records: { id: string; message: string; read: boolean }[] = lines.map((line) => JSON.parse(line));
       for (const { id, message, read } of records)
         if (!read)
-          book.reads.push({ session: "b", nonce: "n", id, thread: "t", from: "a", part: 1, of: 1, text: message, by: "old" });
+          book.reads.push({
+            session: "b",
+            nonce: "n",
+            id,
+            thread: "t",
+            from: "a",
+            part: 1,
+            of: 1,
+            text: message,
+            by: "old",
+          });
       if (dice.chance(crash)) return;
       await Bun.sleep(dice.between(0, 3));
       writeFileSync(file, records.map((record) => `${JSON.stringify({ ...record, read: true })}\n`).join(""));

@@ -24,17 +24,25 @@ export type Scale = {
   /** at most so many per class */
   most: number;
 };
-export type FaultClass = { name: string; title: string; cases(scale: Scale): Promise<FaultCase[]> | FaultCase[] };
+export type FaultClass = {
+  name: string;
+  title: string;
+  cases(scale: Scale): Promise<FaultCase[]> | FaultCase[];
+};
 
 export const noViolation: Verdict = nothingWrong();
 
 /** The result of a case that ends here; logs only where they are needed. */
 export function resultOf(world: World, verdict: Verdict, cases: number, detail: string): CaseResult {
-  const logs = isClean(verdict) ? {} : { logs: world.logs() };
-  return { verdict, cases, messages: world.book.sent.length, detail, ...logs };
+  const about = { verdict, cases, messages: world.book.sent.length };
+  if (isClean(verdict)) return { ...about, detail };
+  world.keep = true;
+  return { ...about, detail: `${detail}\n  kept: ${world.root}`, logs: world.logs() };
 }
 
 export function summary(verdict: Verdict): string {
-  const found = kinds.filter((kind) => verdict[kind].length > 0 || kind === "lost" || kind === "doubled" || kind === "misplaced");
+  const found = kinds.filter(
+    (kind) => verdict[kind].length > 0 || kind === "lost" || kind === "doubled" || kind === "misplaced",
+  );
   return found.map((kind) => `${kind} ${verdict[kind].length}`).join(", ");
 }

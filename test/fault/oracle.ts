@@ -100,13 +100,17 @@ function weigh(
 function disorder(book: Book, found: Map<string, Read[]>): string[] {
   const position = new Map(book.reads.map((read, at) => [`${read.id} ${read.part}`, at]));
   const latest = new Map<string, { at: number; token: string }>();
-  return book.sent.flatMap(({ lane, token, id, answer }) => {
+  return book.sent.flatMap(({ lane, token, id, answer, outcome }) => {
+    // of a call that failed nobody said when its message comes
+    if (outcome === "unknown") return [];
     const first = found.get(token)?.[0];
     const at = first && position.get(`${first.id} ${first.part}`);
     if (at === undefined) return [];
     const before = latest.get(lane);
     if (!before || before.at < at) latest.set(lane, { at, token });
-    return before && at < before.at ? [`${token} (${id}, ${answer}) read before ${before.token} of lane ${lane}`] : [];
+    return before && at < before.at
+      ? [`${token} (${id}, ${answer}) read before ${before.token} of lane ${lane}`]
+      : [];
   });
 }
 

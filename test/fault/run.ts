@@ -9,11 +9,16 @@ import { parseArgs } from "node:util";
 import { log } from "../../src/system/log.ts";
 import { crashPoints } from "./f01-crash-points.ts";
 import { kills } from "./f02-kills.ts";
+import { damage } from "./f03-damage.ts";
+import { disk } from "./f04-disk.ts";
+import { network } from "./f06-network.ts";
+import { stops } from "./f09-stops.ts";
+import { twoDaemons } from "./f10-two-daemons.ts";
 import { brokenReaders } from "./f15-broken-readers.ts";
 import { type CaseResult, type FaultCase, type FaultClass, summary } from "./fault.ts";
 import { isClean, kinds, nothingWrong } from "./oracle.ts";
 
-const classes: FaultClass[] = [crashPoints, kills, brokenReaders];
+const classes: FaultClass[] = [crashPoints, kills, damage, disk, network, stops, twoDaemons, brokenReaders];
 
 const { values } = parseArgs({
   options: {
@@ -32,7 +37,8 @@ log.level = Number(process.env.AI_INTERCOM_FAULT_LOG ?? 0);
 const seed = Number(values.seed);
 const wanted = values.class?.split(",");
 const unknown = wanted?.filter((name) => !classes.some((one) => one.name === name)) ?? [];
-if (unknown.length > 0) throw new Error(`no class ${unknown.join(", ")}; there are ${classes.map(({ name }) => name).join(", ")}`);
+if (unknown.length > 0)
+  throw new Error(`no class ${unknown.join(", ")}; there are ${classes.map(({ name }) => name).join(", ")}`);
 
 const root = join(import.meta.dir, "../..");
 const binary = values.binary ?? join(root, "dist/ai-intercom-crash");
@@ -50,9 +56,12 @@ if (values.results !== undefined && existsSync(values.results))
 const scale = { slice: values.slice, most: Number(values.cases ?? Number.MAX_SAFE_INTEGER) };
 const waiting: FaultCase[] = [];
 for (const one of classes) {
-  if (wanted ? !wanted.includes(one.name) : values.case !== undefined && !values.case.startsWith(one.name)) continue;
+  if (wanted ? !wanted.includes(one.name) : values.case !== undefined && !values.case.startsWith(one.name))
+    continue;
   const cases = await one.cases(scale);
-  waiting.push(...cases.slice(0, scale.most).filter(({ id }) => values.case === undefined || id === values.case));
+  waiting.push(
+    ...cases.slice(0, scale.most).filter(({ id }) => values.case === undefined || id === values.case),
+  );
 }
 if (values.list) {
   for (const { id } of waiting) console.log(id);
@@ -97,7 +106,8 @@ async function runOne({ id, run }: FaultCase): Promise<void> {
   }
   const one = { ...result, id, seed, ms: Math.round(performance.now() - started) };
   results.push(one);
-  if (values.results !== undefined) appendFileSync(values.results, `${JSON.stringify({ ...one, logs: undefined })}\n`);
+  if (values.results !== undefined)
+    appendFileSync(values.results, `${JSON.stringify({ ...one, logs: undefined })}\n`);
   const clean = isClean(one.verdict);
   console.log(
     `${clean ? (one.skipped === undefined ? "ok  " : "skip") : "FAIL"} ${id}: ${one.cases} cases, ${one.messages} messages, ${summary(one.verdict)}, ${one.ms} ms`,

@@ -1,4 +1,5 @@
 // One server process of the product: started, killed, stopped and started again, always in the same home.
+import { readFileSync } from "node:fs";
 import { waitFor, within } from "../rig/wait.ts";
 
 export type Arm = { crash?: string; wrap?: string[] };
@@ -9,6 +10,9 @@ const keptOutput = 60_000;
 export class Served {
   #child: Bun.Subprocess<"ignore", "pipe", "pipe"> | undefined;
   #output = "";
+  #wrapped = false;
+  /** a crash point waits for it */
+  armed = false;
   /** how often it was started */
   starts = 0;
 
@@ -45,6 +49,8 @@ export class Served {
       stderr: "pipe",
     });
     this.#child = child;
+    this.armed = crash !== undefined;
+    this.#wrapped = wrap.length > 0;
     const take = (text: string) => {
       ready ||= /listening on|daemon of machine/.test(text);
       this.#output = (this.#output + text).slice(-keptOutput);
@@ -65,9 +71,17 @@ export class Served {
   async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
     const child = this.#child;
     if (!child) return;
+    if (signal === "SIGKILL") this.#killWrapped();
     this.signal(signal);
     if (signal === "SIGKILL") this.signal("SIGCONT");
     await within(`${this.name} to end`, child.exited);
+  }
+
+  /** A tracer's death does not end what it traces. */
+  #killWrapped(): void {
+    if (!this.#wrapped || !this.running) return;
+    const children = readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, "utf8").trim().split(" ");
+    for (const pid of children.map(Number)) if (pid > 0) process.kill(pid, "SIGKILL");
   }
 
   /** True when it ended by itself within `ms`. */

@@ -3,14 +3,15 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { SessionClient } from "../../src/mcp/session-client.ts";
 import { pidHeaders } from "../../src/protocol/hook.ts";
-import { RegisterAnswer } from "../../src/protocol/local-api.ts";
+import { RegisterAnswer, type ToolAnswer } from "../../src/protocol/local-api.ts";
 import { ChatAnswer } from "../../src/protocol/message.ts";
 import { homePaths } from "../../src/system/paths.ts";
 import { requestOverSocket } from "../../src/system/socket.ts";
 import { waitFor } from "../rig/wait.ts";
-import { AgentProcess } from "./agent-process.ts";
+import { AgentProcess, type HookKill } from "./agent-process.ts";
 import type { Book, Read, Sent } from "./book.ts";
 import type { Dice } from "./dice.ts";
+import { McpAgentProcess } from "./mcp-agent-process.ts";
 import { readFrame, readToolAnswer, Transcript } from "./transcript.ts";
 
 /** How an agent behaves: probabilities, and times in ms. */
@@ -46,6 +47,20 @@ export const lively: Manners = {
   killHook: 0,
 };
 
+/** What carries an agent's tool calls: a session client as in the MCP server, or the real one. */
+export type AgentTools = {
+  call(tool: string, given: Record<string, unknown>): Promise<ToolAnswer>;
+  confirm(nonce: string): Promise<void>;
+  stop(): Promise<void>;
+};
+/** The agent's own process: whose child a hook is. */
+type Process = {
+  readonly pid: number;
+  readonly startTicks: string;
+  hook(binary: string, input: string, kill: HookKill): Promise<string>;
+  kill(): Promise<void>;
+};
+
 /** ms that `check-inbox` gives the daemon */
 const hookTimeoutMs = 500;
 /** above Linux' highest pid: an asker that has ended */
@@ -58,6 +73,8 @@ type Place = {
   name: string;
   binary: string;
   env: Record<string, string>;
+  /** with the real MCP server */
+  realMcp: boolean;
 };
 
 export class SimAgent {
@@ -66,8 +83,8 @@ export class SimAgent {
   readonly #book: Book;
   readonly #dice: Dice;
   readonly #transcript: Transcript;
-  #process: AgentProcess;
-  #client: SessionClient;
+  #process: Process;
+  #client: AgentTools;
   #replies: Promise<unknown> = Promise.resolve();
   address = "";
   alive = true;
@@ -80,8 +97,7 @@ export class SimAgent {
     for (const directory of [`${place.root}/c/sessions`, `${place.root}/c/projects/p`])
       mkdirSync(directory, { recursive: true });
     this.#transcript = new Transcript(`${place.root}/c/projects/p/${this.native}.jsonl`);
-    this.#process = new AgentProcess(place.root, place.env);
-    this.#client = this.#connect();
+    [this.#process, this.#client] = this.#begin();
   }
 
   static async start(place: Place, book: Book, dice: Dice): Promise<SimAgent> {
@@ -112,7 +128,7 @@ export class SimAgent {
     }
   }
 
-  async #turn(manners: Manners, process: AgentProcess): Promise<void> {
+  async #turn(manners: Manners, process: Process): Promise<void> {
     this.#tellStatus("busy");
     await this.#prompt(manners, process);
     this.#transcript.answer();
@@ -157,6 +173,11 @@ export class SimAgent {
     await this.#replies;
   }
 
+  /** kill -9 of its MCP server, where it has a real one. */
+  async killMcp(): Promise<void> {
+    if (this.#client instanceof McpAgentProcess) await this.#client.killServer();
+  }
+
   /** The agent's process ends the hard way; its session with it. */
   async die(): Promise<void> {
     this.alive = false;
@@ -167,8 +188,7 @@ export class SimAgent {
   /** The same conversation in a new process. */
   async resume(): Promise<void> {
     const before = this.address;
-    this.#process = new AgentProcess(this.#place.root, this.#place.env);
-    this.#client = this.#connect();
+    [this.#process, this.#client] = this.#begin();
     this.alive = true;
     await this.#register("resume");
     if (this.address !== before) this.#book.wrong.push(`${before} came back as ${this.address}`);
@@ -187,13 +207,19 @@ export class SimAgent {
     return { pid: this.pid, project, agent: "claude", cwd: home, native_session_id: this.native };
   }
 
-  #connect(): SessionClient {
+  #begin(): [Process, AgentTools] {
+    const { root, env, binary, realMcp, home } = this.#place;
+    if (realMcp) {
+      const both = new McpAgentProcess(root, env, binary);
+      return [both, both];
+    }
+    const process = new AgentProcess(root, env);
     const client = new SessionClient({
-      socket: homePaths(this.home).daemonSocket,
-      registration: () => this.#registration(),
+      socket: homePaths(home).daemonSocket,
+      registration: () => ({ ...this.#registration(), pid: process.pid }),
     });
     client.start();
-    return client;
+    return [process, client];
   }
 
   async #register(source = "startup"): Promise<void> {
@@ -210,7 +236,7 @@ export class SimAgent {
     this.#tellStatus("idle");
   }
 
-  async #prompt(manners: Manners, process: AgentProcess): Promise<void> {
+  async #prompt(manners: Manners, process: Process): Promise<void> {
     const text = await this.#hook("UserPromptSubmit", manners, { prompt: "go on" });
     this.#mustLive(process);
     const follows = this.#transcript.prompt("go on");
@@ -224,7 +250,7 @@ export class SimAgent {
   }
 
   /** True when the hook brought text into the context. */
-  async #take(event: string, manners: Manners, more: object, process: AgentProcess): Promise<boolean> {
+  async #take(event: string, manners: Manners, more: object, process: Process): Promise<boolean> {
     const text = await this.#hook(event, manners, more);
     this.#mustLive(process);
     if (text === "" || this.#dice.chance(manners.drop)) return false;
@@ -233,13 +259,13 @@ export class SimAgent {
     return true;
   }
 
-  async #pause({ lateMs }: Manners, process: AgentProcess): Promise<void> {
+  async #pause({ lateMs }: Manners, process: Process): Promise<void> {
     await Bun.sleep(this.#dice.between(0, lateMs + 1));
     this.#mustLive(process);
   }
 
   /** A dead agent writes no transcript and reads nothing. */
-  #mustLive(process: AgentProcess): void {
+  #mustLive(process: Process): void {
     if (!this.alive || this.#process !== process) throw new Died();
   }
 
@@ -263,7 +289,7 @@ export class SimAgent {
     }
   }
 
-  async #checkInbox(manners: Manners, process: AgentProcess): Promise<void> {
+  async #checkInbox(manners: Manners, process: Process): Promise<void> {
     const answer = await this.#client.call("intercom_check_inbox", {}).catch(() => undefined);
     this.#mustLive(process);
     if (!answer || answer.result.status === "error") return;

@@ -54,7 +54,14 @@ export class Transcript {
 
   #line(type: string, parentUuid: string, more: object): void {
     const uuid = crypto.randomUUID();
-    this.#append({ type, uuid, parentUuid, isSidechain: false, timestamp: new Date().toISOString(), ...more });
+    this.#append({
+      type,
+      uuid,
+      parentUuid,
+      isSidechain: false,
+      timestamp: new Date().toISOString(),
+      ...more,
+    });
     this.#tip = uuid;
   }
 
@@ -72,7 +79,8 @@ export function readFrame(text: string): Block[] {
     if (header) {
       current = headerOf(header[1] ?? "", header[2] ?? "");
       blocks.push(current);
-    } else if (current && line.startsWith("| ")) current.text += `${current.text === "" ? "" : "\n"}${line.slice(2)}`;
+    } else if (current && line.startsWith("| "))
+      current.text += `${current.text === "" ? "" : "\n"}${line.slice(2)}`;
     else current = undefined;
   }
   return blocks;

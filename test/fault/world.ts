@@ -19,6 +19,10 @@ export type WorldOptions = {
   /** between daemons and hub */
   hubUrlFor?: (machine: string, url: string) => string;
   env?: Record<string, string>;
+  /** agents with real MCP servers */
+  realMcp?: boolean;
+  /** before anything runs in this home */
+  prepareHome?: (home: string) => Promise<void>;
 };
 
 /** ms until everything must have arrived once nothing fails any more */
@@ -31,6 +35,8 @@ export class World implements AsyncDisposable {
   readonly absent = new Set<string>();
   readonly book: Book;
   readonly dice: Dice;
+  /** what is wrong here shall be looked at */
+  keep = false;
 
   private constructor(
     readonly root: string,
@@ -54,6 +60,7 @@ export class World implements AsyncDisposable {
     const world = new World(root, hub, `http://${url}`, options);
     try {
       await mkdir(hub.home, { recursive: true, mode: 0o700 });
+      await options.prepareHome?.(hub.home);
       await hub.start();
       await Promise.all((options.machines ?? ["a", "b"]).map((name) => world.#join(name)));
       for (const machine of world.machines)
@@ -83,6 +90,7 @@ export class World implements AsyncDisposable {
         name: `${machine.name}/${project}`,
         binary: this.options.binary,
         env: this.environment(machine),
+        realMcp: this.options.realMcp ?? false,
       },
       this.book,
       this.dice.fork(`agent ${machine.name}/${project}`),
@@ -95,7 +103,9 @@ export class World implements AsyncDisposable {
   /** Waits until the hub knows every session. */
   async listed(): Promise<void> {
     await waitFor("the hub to know every session", () => {
-      const open = new Set(this.#ask<{ session_id: string }>("SELECT session_id FROM sessions").map((row) => row.session_id));
+      const open = new Set(
+        this.ask<{ session_id: string }>("SELECT session_id FROM sessions").map((row) => row.session_id),
+      );
       return this.agents.every(({ sessionId }) => open.has(sessionId));
     });
   }
@@ -125,7 +135,7 @@ export class World implements AsyncDisposable {
     const places = new Map<string, string>();
     const add = (id: string, place: string) =>
       places.set(id, places.has(id) ? `${places.get(id)} and ${place}` : place);
-    for (const { id, state, reason } of this.#ask<{ id: string; state: string; reason: string }>(
+    for (const { id, state, reason } of this.ask<{ id: string; state: string; reason: string }>(
       "SELECT message_id AS id, state, reason FROM deliveries WHERE state IN ('accepted', 'queued', 'held', 'failed', 'expired')",
     ))
       add(id, `${state === "failed" || state === "expired" ? "told " : ""}${state} at the hub (${reason})`);
@@ -151,8 +161,7 @@ export class World implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const agent of this.agents) await agent.close();
     for (const server of this.servers) await server.kill();
-    if (process.env.AI_INTERCOM_FAULT_KEEP !== undefined) console.log(`kept ${this.root}`);
-    else await rm(this.root, { recursive: true, force: true });
+    if (!this.keep) await rm(this.root, { recursive: true, force: true });
   }
 
   /** No claim is open, nothing waits in an outbox or at the hub for an open session. */
@@ -162,12 +171,13 @@ export class World implements AsyncDisposable {
       if (linesOf(homePaths(home).outbox).length > 0) return false;
       for (const { line } of ledgerLines(home)) if (!line.includes('"claims":[]')) return false;
     }
-    return this.#ask<{ address: string }>(
+    return this.ask<{ address: string }>(
       "SELECT address FROM deliveries WHERE state IN ('accepted', 'queued')",
     ).every(({ address }) => !open.has(address));
   }
 
-  #ask<T>(sql: string): T[] {
+  /** Reads the hub's database. */
+  ask<T>(sql: string): T[] {
     const db = new Database(homePaths(this.hub.home).hubDatabase, { readonly: true });
     try {
       return db.query<T, []>(sql).all();
@@ -179,6 +189,7 @@ export class World implements AsyncDisposable {
   async #join(name: string): Promise<void> {
     const home = `${this.root}/${name}`;
     await mkdir(home, { recursive: true, mode: 0o700 });
+    await this.options.prepareHome?.(home);
     const env = environment(this.root, name, this.options.env, this.#urlFor(name));
     const { binary } = this.options;
     const { code } = JSON.parse(

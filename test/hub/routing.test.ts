@@ -210,3 +210,13 @@ test("a thread id that exists is refused by name, so that another is proposed", 
   expect(error.code).toBe("conflict");
   expect(error.message).toContain(String(thread_id));
 });
+
+test("who does not wait for `delivered` is answered as soon as it is stored", async () => {
+  const before = limn.verdict;
+  limn.verdict = () => "silent";
+  const started = performance.now();
+  const answer = await mac.chat("web@s-a", "limn/api", "from an outbox", { await_delivery: false });
+  expect(answer).toMatchObject({ status: "queued", to: "limn/api@s-b" });
+  expect(performance.now() - started).toBeLessThan(1_000);
+  limn.verdict = before;
+});

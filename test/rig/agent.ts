@@ -119,6 +119,13 @@ export class ScriptedAgent {
     })) as string;
   }
 
+  /** The same, and the transcript shows that the model got it and answered. */
+  async take(event = "PostToolBatch"): Promise<string> {
+    const context = await this.context(event);
+    if (context !== "") await this.proveContext(context);
+    return context;
+  }
+
   /** Runs any shell command as a child of this agent; gives what it printed. */
   async shell(command: string): Promise<string> {
     return (await this.#ask({ do: "hook", command, input: "" })) as string;

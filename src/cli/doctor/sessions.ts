@@ -1,0 +1,96 @@
+// Each open session: whether its hooks were seen, whether it can be woken, what waits for it and why.
+import { integrationOf } from "../../integrations/integration.ts";
+import type { SessionCheckup } from "../../protocol/checkup.ts";
+import { type Check, ok, warn } from "./check.ts";
+import type { Observed } from "./observed.ts";
+
+/** ms after its start in which a session's hook and server may still come */
+const settlingMs = 5_000;
+/** rings without an answer after which the agent counts as deaf */
+const deafAfterRings = 3;
+
+export function checkSessions({ sessions }: Observed): Check[] {
+  return (sessions ?? []).flatMap(checkSession);
+}
+
+function checkSession(session: SessionCheckup): Check[] {
+  const problems = [noHooks(session), noServer(session), notWoken(session), mailWaits(session)];
+  const found = problems.filter((check) => check !== undefined);
+  return found.length > 0 ? found : [ok("session", `${session.address}: ${describe(session)}`)];
+}
+
+function describe({ agent, status, hooks_seen, wake, unread, rings }: SessionCheckup): string {
+  const parts = [
+    agent,
+    status,
+    hooks_seen ? "hooks seen" : "reads by intercom_check_inbox",
+    wake === "socket" ? "woken by its socket" : "not woken",
+    unread === 0 ? "no unread mail" : `${unread} unread, on their way`,
+  ];
+  return [...parts, ...(rings > 0 ? [`rung ${rings} times`] : [])].join(", ");
+}
+
+/** An agent that we know by name has hooks and a server of ours; a script's session has neither. */
+function isKnown(agent: string): boolean {
+  return integrationOf(agent).supportsHook("SessionStart");
+}
+
+function isSettling({ registered_at }: SessionCheckup): boolean {
+  return Date.now() - Date.parse(registered_at) < settlingMs;
+}
+
+function noHooks(session: SessionCheckup): Check | undefined {
+  const { address, agent, hooks_seen } = session;
+  if (hooks_seen || !isKnown(agent) || isSettling(session)) return undefined;
+  return warn(
+    "session_no_hooks",
+    `${address}: no hook of it was ever seen; it reads only by intercom_check_inbox`,
+    `ai-intercom install ${agent}, then restart that session`,
+  );
+}
+
+function noServer(session: SessionCheckup): Check | undefined {
+  const { address, agent, servers } = session;
+  if (servers > 0 || !isKnown(agent) || isSettling(session)) return undefined;
+  return warn(
+    "session_no_server",
+    `${address}: its MCP server is gone; it has no tools and cannot be woken`,
+    "reconnect ai-intercom in that session (/mcp), or restart it",
+  );
+}
+
+function notWoken(session: SessionCheckup): Check | undefined {
+  const { address, agent, servers, wake } = session;
+  if (wake === "socket" || servers === 0 || integrationOf(agent).wakeState === undefined) return undefined;
+  return warn(
+    "session_not_woken",
+    `${address}: offers no messaging socket; when idle, its mail waits for its next prompt or tool call`,
+    `update ${integrationOf(agent).displayName}, then restart that session`,
+  );
+}
+
+function mailWaits({
+  address,
+  agent,
+  session_id,
+  status,
+  unread,
+  waits,
+  rings,
+}: SessionCheckup): Check | undefined {
+  if (waits === undefined) return undefined;
+  const text = `${address}: ${unread} unread: ${waits}`;
+  if (status === "waiting")
+    return warn("session_mail_waits", text, "answer the dialog that is open in that session");
+  if (rings >= deafAfterRings)
+    return warn(
+      "session_mail_waits",
+      text,
+      `ai-intercom install ${agent}, restart that session; ai-intercom doctor --canary ${session_id} tells more`,
+    );
+  return warn(
+    "session_mail_waits",
+    text,
+    "write a prompt in that session, or let it call intercom_check_inbox",
+  );
+}

@@ -1,0 +1,88 @@
+// F10: two daemons with one key, and epochs that are over: whoever comes second takes no mail unseen.
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { homePaths } from "../../src/system/paths.ts";
+import { type CaseResult, type Context, type FaultClass, noViolation, resultOf } from "./fault.ts";
+import { isClean } from "./oracle.ts";
+import { Served } from "./served.ts";
+import { lively } from "./sim-agent.ts";
+import { Traffic } from "./traffic.ts";
+import { World } from "./world.ts";
+
+type Kind = "same-home" | "cloned-key" | "cloned-home" | "stale-epoch";
+const kinds: Kind[] = ["same-home", "cloned-key", "cloned-home", "stale-epoch"];
+const roundsPerCase = 3;
+
+export const twoDaemons: FaultClass = {
+  name: "F10",
+  title: "two daemons with one key, stale epochs",
+  cases: ({ slice }) =>
+    Array.from({ length: slice ? 1 : 3 }, (_, round) => round).flatMap((round) =>
+      kinds
+        .filter((kind) => !slice || kind !== "stale-epoch")
+        .map((kind) => ({
+          id: `F10:${kind}:${round}`,
+          run: (context: Context) => survive(kind, slice ? 1 : roundsPerCase, context),
+        })),
+    ),
+};
+
+async function survive(kind: Kind, rounds: number, context: Context): Promise<CaseResult> {
+  await using world = await World.start(context);
+  let verdict = noViolation;
+  for (let round = 1; round <= rounds; round++) {
+    const machine = world.dice.pick(world.machines);
+    const traffic = new Traffic(world, { manners: lively, lanes: 2 });
+    await Bun.sleep(world.dice.between(200, 800));
+    if (kind === "same-home") await secondInOneHome(world, machine, context);
+    else await cloneFor(world, machine, kind, round, context);
+    await traffic.stop();
+    verdict = await world.drain();
+    if (!isClean(verdict)) return resultOf(world, verdict, round, `${kind} of ${machine.name}`);
+  }
+  return resultOf(world, verdict, rounds, kind);
+}
+
+/** The lock refuses it, for as long as the first one lives. */
+async function secondInOneHome(world: World, machine: Served, { binary }: Context): Promise<void> {
+  const second = new Served("second", machine.home, [binary, "daemon"], world.environment(machine));
+  const refused = await second.start().then(
+    () => false,
+    () => true,
+  );
+  if (!refused) world.book.wrong.push(`a second daemon started in the home of ${machine.name}`);
+  await machine.kill();
+  await second.start();
+  await Bun.sleep(world.dice.between(200, 800));
+  await second.kill();
+  await machine.start();
+}
+
+async function cloneFor(world: World, machine: Served, kind: Kind, round: number, { binary }: Context) {
+  const home = `${world.root}/clone-${machine.name}-${round}`;
+  mkdirSync(home, { mode: 0o700 });
+  const [from, to] = [homePaths(machine.home), homePaths(home)];
+  cpSync(from.machineKey, to.machineKey);
+  if (kind === "cloned-home") copyState(from, to);
+  const clone = new Served("clone", home, [binary, "daemon"], {
+    ...world.environment(machine),
+    AI_INTERCOM_HOME: home,
+  });
+  if (kind === "stale-epoch") machine.signal("SIGSTOP");
+  try {
+    await clone.start();
+    await Bun.sleep(world.dice.between(500, 2_500));
+  } finally {
+    await clone.kill();
+    machine.signal("SIGCONT");
+  }
+}
+
+/** As on another computer: the same sessions and mail, but no process of them runs there. */
+function copyState(from: ReturnType<typeof homePaths>, to: ReturnType<typeof homePaths>): void {
+  const state = readFileSync(from.daemonState, "utf8");
+  writeFileSync(to.daemonState, state.replaceAll(/"start": "[^"]*"/g, '"start": "elsewhere-1"'), {
+    mode: 0o600,
+  });
+  for (const path of ["inbox", "outbox"] as const)
+    if (existsSync(from[path])) cpSync(from[path], to[path], { recursive: true });
+}
