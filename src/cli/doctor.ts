@@ -1,10 +1,11 @@
 // `doctor`: looks at everything a healthy machine needs and names the fix of whatever is not fine. It changes nothing.
 // Start reading here: the table of checks, how they are shown, and what the exit code says.
 
+import { toIntercomError } from "../protocol/errors.ts";
 import { command, json } from "./command.ts";
 import { checkAgents, checkProgram } from "./doctor/agents.ts";
 import { sendCanary } from "./doctor/canary.ts";
-import { type Check, worst } from "./doctor/check.ts";
+import { type Check, fail, worst } from "./doctor/check.ts";
 import { homeChecks } from "./doctor/home.ts";
 import { type Observed, observe } from "./doctor/observed.ts";
 import { type ReasonCode, reasons } from "./doctor/reasons.ts";
@@ -61,8 +62,20 @@ export const doctor = command({
 async function examine(): Promise<Check[]> {
   const seen = await observe();
   const found: Check[] = [];
-  for (const check of checks) found.push(...(await check(seen)));
+  for (const check of checks) found.push(...(await done(() => check(seen))));
   return found;
+}
+
+/** A check that cannot be done is a finding like any other: the rest is still looked at. */
+async function done(check: () => Check[] | Promise<Check[]>): Promise<Check[]> {
+  try {
+    return await check();
+  } catch (thrown) {
+    const error = toIntercomError(thrown);
+    return [
+      fail("not_checked", error.message, error.hint ?? "look at what it names, then: ai-intercom doctor"),
+    ];
+  }
 }
 
 function show(found: readonly Check[]): void {

@@ -70,7 +70,6 @@ export const Config = z.object({
       unread: count(10_000).describe("unread messages one session may have"),
       loop: count(30).describe("agent messages in a thread without a person"),
     })
-    .prefault({})
     .prefault({}),
 });
 export type Config = z.output<typeof Config>;

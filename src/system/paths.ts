@@ -25,7 +25,6 @@ export function homePaths(home: string = homeDirectory()) {
     daemonState: `${home}/daemon.json`,
     /** accepted from our agents or owed to the hub, not yet acked by it */
     outbox: `${home}/outbox.jsonl`,
-    logs: `${home}/logs`,
     /** copies of agents' files as they were before `install` */
     backups: `${home}/backups`,
   };

@@ -69,7 +69,10 @@ describe("a home that is not as it should be", () => {
     ["open to others", (home) => chmod(home, 0o755), "home_open", /^chmod 700 \S+\/h\d+$/],
     [
       "an open inbox",
-      (home) => mkdir(`${home}/inbox`, { mode: 0o750 }),
+      async (home) => {
+        await mkdir(`${home}/inbox`);
+        await chmod(`${home}/inbox`, 0o750);
+      },
       "home_open",
       /^chmod 700 \S+\/inbox$/,
     ],
@@ -198,9 +201,6 @@ describe("the hub as it answers", () => {
       const report = await doctor(newHome({ HUB_URL: `http://127.0.0.1:${server.port}` }));
       expect(report.codes).toContain(code);
       expect(report.fix(code)).toMatch(fix);
-      expect(report.code).toBe(
-        report.state === "fail" && report.codes.includes("hub_foreign") ? 1 : report.code,
-      );
     });
 
   test("a damaged database", async () => {

@@ -93,11 +93,15 @@ async function survive(passes: Armed[][], patience: number, context: Context): P
       armed.map(({ point, server }) => server.start({ crash: `${point.name}:${point.nth}` })),
     );
     const traffic = new Traffic(world, { manners: lively, lanes: 2 });
-    await Promise.all(armed.map(({ point, server }) => provoke(world, server, point.name, patience)));
-    for (const { point, server } of armed) {
-      (server.running ? missed : killed).push(`${server.name} at ${point.name}:${point.nth}`);
-      await server.kill();
-    }
+    await Promise.all(
+      armed.map(async ({ point, server }) => {
+        await provoke(world, server, point.name, patience);
+        (server.running ? missed : killed).push(`${server.name} at ${point.name}:${point.nth}`);
+        await server.kill();
+        // the others need it to reach their own points
+        if (armed.length > 1) await server.start();
+      }),
+    );
     await Bun.sleep(world.dice.between(0, 200));
     await world.restart();
     await traffic.stop();

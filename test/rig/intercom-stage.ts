@@ -60,8 +60,10 @@ export class IntercomStage implements AsyncDisposable {
     return (await this.#host().json("status", messageId)).states;
   }
 
+  /** The states in order; one that was said again with another reason counts once. */
   async states(messageId: string): Promise<string[]> {
-    return (await this.history(messageId)).map(({ state }) => state);
+    const states = (await this.history(messageId)).map(({ state }) => state);
+    return states.filter((state, at) => state !== states[at - 1]);
   }
 
   /** Whether the hub lists the session with that exact address. */

@@ -12,7 +12,7 @@ import { requestOverSocket } from "../../system/socket.ts";
 /** ms for one look */
 const lookTimeoutMs = 3_000;
 
-export type HubSeen =
+type HubSeen =
   | { is: "hub"; at: string; version: string; skewMs: number | undefined; canWrite: boolean }
   | { is: "away"; at: string; why: string }
   | { is: "foreign"; at: string };
@@ -39,7 +39,7 @@ export async function observe(): Promise<Observed> {
   return { paths, config, daemon, hub, sessions };
 }
 
-export async function askSessions(paths: HomePaths): Promise<SessionCheckup[] | undefined> {
+async function askSessions(paths: HomePaths): Promise<SessionCheckup[] | undefined> {
   try {
     return Checkup.parse(await ask(paths, "/api/checkup")).sessions;
   } catch {

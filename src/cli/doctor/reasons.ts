@@ -2,6 +2,7 @@
 // for something else.
 
 export const reasons = {
+  not_checked: "a check itself could not be done",
   home: "the home directory is there, ours and private",
   home_missing: "there is no home yet",
   home_unusable: "the home, or a directory in it, is not a directory or belongs to another user",

@@ -181,6 +181,10 @@ function checkDatabase({ config, paths }: Observed): Check[] {
 
 /** The process whose pid was written last into a lock file, if it still runs. */
 function lockHolder(path: string): number | undefined {
-  const pid = Number(readTextIfPresent(path)?.trim().split("\n").at(-1));
-  return pid > 0 && identify(pid) ? pid : undefined;
+  try {
+    const pid = Number(readTextIfPresent(path)?.trim().split("\n").at(-1));
+    return pid > 0 && identify(pid) ? pid : undefined;
+  } catch {
+    return undefined; // what is wrong with run/ is said by another check
+  }
 }
