@@ -1,12 +1,27 @@
 // The process of a simulated agent: a shell that does nothing, and starts a hook as its own child when it is told to.
 // It ends with the harness, for its standard input ends then.
 import { readFileSync, writeFileSync } from "node:fs";
+import type { ToolAnswer } from "../../src/protocol/local-api.ts";
 import { waitFor } from "../rig/wait.ts";
 
 /** ms after its start at which the hook is killed */
-export type HookKill = number | undefined;
+type HookKill = number | undefined;
 
-export class AgentProcess {
+/** What carries an agent's tool calls: a session client as in the MCP server, or the real one. */
+export type AgentTools = {
+  call(tool: string, given: Record<string, unknown>): Promise<ToolAnswer>;
+  confirm(nonce: string): Promise<void>;
+  stop(): Promise<void>;
+};
+/** The agent's own process: whose child a hook is. */
+export type Process = {
+  readonly pid: number;
+  readonly startTicks: string;
+  hook(binary: string, input: string, kill: HookKill): Promise<string>;
+  kill(): Promise<void>;
+};
+
+export class AgentProcess implements Process {
   readonly #child: Bun.Subprocess<"pipe", "pipe", "ignore">;
   readonly #lines: string[] = [];
   #next = 1;

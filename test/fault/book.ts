@@ -5,7 +5,7 @@
  * `accepted`: the sender was told delivered, queued or held. `refused`: told that it goes nowhere. `unknown`: the call
  * failed, so nobody told the sender anything: it may arrive once or not at all.
  */
-export type Outcome = "pending" | "accepted" | "refused" | "unknown";
+type Outcome = "pending" | "accepted" | "refused" | "unknown";
 
 export type Sent = {
   /** stands in the text: the MCP server makes the id, so a failed call leaves the sender without one */

@@ -12,9 +12,9 @@ import {
   noViolation,
   resultOf,
 } from "./fault.ts";
+import { lively } from "./manners.ts";
 import { isClean } from "./oracle.ts";
 import type { Served } from "./served.ts";
-import { lively } from "./sim-agent.ts";
 import { Traffic } from "./traffic.ts";
 import { World } from "./world.ts";
 
@@ -65,7 +65,7 @@ function sliceCases(points: Point[]): FaultCase[] {
 }
 
 /** Every crashPoint("…") of the source; which process passes it, its directory says. */
-export async function findPoints(): Promise<Point[]> {
+async function findPoints(): Promise<Point[]> {
   const points = new Map<string, Point>();
   for await (const file of new Glob("src/**/*.ts").scan(`${import.meta.dir}/../..`)) {
     const source = await Bun.file(`${import.meta.dir}/../../${file}`).text();

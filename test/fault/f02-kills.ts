@@ -1,6 +1,6 @@
 // F2: kill -9 at any moment under load: hub, daemons, hooks, agents; alone and together.
 import { type CaseResult, type Context, type FaultClass, resultOf } from "./fault.ts";
-import { lively } from "./sim-agent.ts";
+import { lively } from "./manners.ts";
 import { Traffic } from "./traffic.ts";
 import { World } from "./world.ts";
 

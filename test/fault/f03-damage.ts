@@ -13,9 +13,9 @@ import {
 import { homePaths } from "../../src/system/paths.ts";
 import type { Dice } from "./dice.ts";
 import { type CaseResult, type Context, type FaultClass, noViolation, resultOf } from "./fault.ts";
+import { lively } from "./manners.ts";
 import { isClean, type Verdict } from "./oracle.ts";
 import type { Served } from "./served.ts";
-import { lively } from "./sim-agent.ts";
 import { Traffic } from "./traffic.ts";
 import { World } from "./world.ts";
 

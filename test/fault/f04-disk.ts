@@ -4,8 +4,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { homePaths } from "../../src/system/paths.ts";
 import { type CaseResult, type Context, type FaultClass, noViolation, resultOf } from "./fault.ts";
+import { lively } from "./manners.ts";
 import type { Served } from "./served.ts";
-import { lively } from "./sim-agent.ts";
 import { Traffic } from "./traffic.ts";
 import { World } from "./world.ts";
 

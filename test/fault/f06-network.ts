@@ -1,8 +1,8 @@
 // F6: the network between a machine and its hub is slow, silent, one-sided, stuck or cut; then it comes back.
 import { type CaseResult, type Context, type FaultClass, noViolation, resultOf } from "./fault.ts";
+import { lively } from "./manners.ts";
 import { isClean } from "./oracle.ts";
 import { Relay, type Weather } from "./relay.ts";
-import { lively } from "./sim-agent.ts";
 import { Traffic } from "./traffic.ts";
 import { World } from "./world.ts";
 

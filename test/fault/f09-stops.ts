@@ -1,6 +1,6 @@
 // F9: a process stands still (SIGSTOP: a laptop lid, a debugger, swapping) and goes on; the others carry on meanwhile.
 import { type CaseResult, type Context, type FaultClass, resultOf } from "./fault.ts";
-import { lively } from "./sim-agent.ts";
+import { lively } from "./manners.ts";
 import { Traffic } from "./traffic.ts";
 import { World } from "./world.ts";
 

@@ -2,9 +2,9 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homePaths } from "../../src/system/paths.ts";
 import { type CaseResult, type Context, type FaultClass, noViolation, resultOf } from "./fault.ts";
+import { lively } from "./manners.ts";
 import { isClean } from "./oracle.ts";
 import { Served } from "./served.ts";
-import { lively } from "./sim-agent.ts";
 import { Traffic } from "./traffic.ts";
 import { World } from "./world.ts";
 
@@ -18,7 +18,7 @@ export const twoDaemons: FaultClass = {
   cases: ({ slice }) =>
     Array.from({ length: slice ? 1 : 3 }, (_, round) => round).flatMap((round) =>
       kinds
-        .filter((kind) => !slice || kind !== "stale-epoch")
+        .filter((kind) => !slice || kind === "same-home")
         .map((kind) => ({
           id: `F10:${kind}:${round}`,
           run: (context: Context) => survive(kind, slice ? 1 : roundsPerCase, context),

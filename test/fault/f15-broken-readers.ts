@@ -13,8 +13,8 @@ import { homePaths } from "../../src/system/paths.ts";
 import { Book } from "./book.ts";
 import { Dice } from "./dice.ts";
 import { type CaseResult, type Context, type FaultClass, noViolation } from "./fault.ts";
+import { calm, lively } from "./manners.ts";
 import { judge, type Verdict } from "./oracle.ts";
-import { calm, lively } from "./sim-agent.ts";
 import { Traffic } from "./traffic.ts";
 import { World } from "./world.ts";
 

@@ -18,7 +18,7 @@ export type CaseResult = {
 };
 export type FaultCase = { id: string; run(context: Context): Promise<CaseResult> };
 
-export type Scale = {
+type Scale = {
   /** the CI slice: few cases, each of them short */
   slice: boolean;
   /** at most so many per class */

@@ -5,9 +5,9 @@ import { join } from "node:path";
 import type { ToolAnswer } from "../../src/protocol/local-api.ts";
 import type { AgentReply, AgentRequest } from "../rig/agent.ts";
 import { within } from "../rig/wait.ts";
-import type { AgentTools } from "./sim-agent.ts";
+import type { AgentTools, Process } from "./agent-process.ts";
 
-export class McpAgentProcess implements AgentTools {
+export class McpAgentProcess implements AgentTools, Process {
   readonly #child: Bun.Subprocess;
   readonly #waiting = new Map<number, (reply: AgentReply) => void>();
   #next = 1;

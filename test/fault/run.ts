@@ -42,7 +42,7 @@ if (unknown.length > 0)
 
 const root = join(import.meta.dir, "../..");
 const binary = values.binary ?? join(root, "dist/ai-intercom-crash");
-if (values.binary === undefined) await build();
+if (values.binary === undefined && !existsSync(binary)) await build();
 
 type Done = CaseResult & { id: string; seed: number; ms: number };
 const done = new Map<string, Done>();

@@ -2,69 +2,18 @@
 // model really got. It speaks to the daemon as MCP server and hook do; a share of its hooks is the real program.
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { SessionClient } from "../../src/mcp/session-client.ts";
-import { pidHeaders } from "../../src/protocol/hook.ts";
-import { RegisterAnswer, type ToolAnswer } from "../../src/protocol/local-api.ts";
+import { RegisterAnswer } from "../../src/protocol/local-api.ts";
 import { ChatAnswer } from "../../src/protocol/message.ts";
 import { homePaths } from "../../src/system/paths.ts";
 import { requestOverSocket } from "../../src/system/socket.ts";
 import { waitFor } from "../rig/wait.ts";
-import { AgentProcess, type HookKill } from "./agent-process.ts";
+import { AgentProcess, type AgentTools, type Process } from "./agent-process.ts";
 import type { Book, Read, Sent } from "./book.ts";
 import type { Dice } from "./dice.ts";
+import { askHook, contextOf } from "./hook-call.ts";
+import { calm, type Manners } from "./manners.ts";
 import { McpAgentProcess } from "./mcp-agent-process.ts";
 import { readFrame, readToolAnswer, Transcript } from "./transcript.ts";
-
-/** How an agent behaves: probabilities, and times in ms. */
-export type Manners = {
-  /** output that the agent throws away: timeout, Esc */
-  drop: number;
-  /** Esc before the first word: the prompt is taken back, and the mail with it */
-  takeBack: number;
-  /** calls intercom_check_inbox */
-  check: number;
-  reply: number;
-  lateMs: number;
-  /** hooks that are the real program, and those of them that are killed */
-  realHook: number;
-  killHook: number;
-};
-export const calm: Manners = {
-  drop: 0,
-  takeBack: 0,
-  check: 0,
-  reply: 0,
-  lateMs: 5,
-  realHook: 0,
-  killHook: 0,
-};
-export const lively: Manners = {
-  drop: 0.12,
-  takeBack: 0.06,
-  check: 0.2,
-  reply: 0.2,
-  lateMs: 300,
-  realHook: 0,
-  killHook: 0,
-};
-
-/** What carries an agent's tool calls: a session client as in the MCP server, or the real one. */
-export type AgentTools = {
-  call(tool: string, given: Record<string, unknown>): Promise<ToolAnswer>;
-  confirm(nonce: string): Promise<void>;
-  stop(): Promise<void>;
-};
-/** The agent's own process: whose child a hook is. */
-type Process = {
-  readonly pid: number;
-  readonly startTicks: string;
-  hook(binary: string, input: string, kill: HookKill): Promise<string>;
-  kill(): Promise<void>;
-};
-
-/** ms that `check-inbox` gives the daemon */
-const hookTimeoutMs = 500;
-/** above Linux' highest pid: an asker that has ended */
-const endedPid = 4_194_305;
 
 type Place = {
   root: string;
@@ -311,7 +260,7 @@ export class SimAgent {
     });
     const printed = this.#dice.chance(manners.realHook)
       ? await this.#realHook(input, manners)
-      : await this.#askDaemon(input);
+      : await askHook(this.home, this.pid, input);
     return contextOf(printed);
   }
 
@@ -319,21 +268,6 @@ export class SimAgent {
     const kill = this.#dice.chance(killHook) ? this.#dice.between(0, 120) : undefined;
     if (kill !== undefined) this.hooksKilled += 1;
     return this.#process.hook(this.#place.binary, input, kill);
-  }
-
-  async #askDaemon(input: string): Promise<string> {
-    try {
-      const response = await fetch("http://daemon/api/hook", {
-        unix: homePaths(this.home).daemonSocket,
-        method: "POST",
-        body: input,
-        headers: { [pidHeaders.agent]: String(this.pid), [pidHeaders.asker]: String(endedPid) },
-        signal: AbortSignal.timeout(hookTimeoutMs),
-      });
-      return response.status === 200 ? await response.text() : "";
-    } catch {
-      return ""; // the daemon is away: the mail waits
-    }
   }
 
   /** Its own registry file, as Claude Code keeps it. */
@@ -350,13 +284,3 @@ export class SimAgent {
 }
 
 class Died extends Error {}
-
-/** Cut-off JSON is dropped by the agent, and so is everything else that is not the form it reads. */
-function contextOf(printed: string): string {
-  try {
-    const { hookSpecificOutput } = JSON.parse(printed);
-    return String(hookSpecificOutput.additionalContext);
-  } catch {
-    return "";
-  }
-}

@@ -1,5 +1,6 @@
 // Load: agents that write to each other in threads and read as they go, until they are told to stop.
-import { calm, type Manners, type SimAgent } from "./sim-agent.ts";
+import { calm, type Manners } from "./manners.ts";
+import type { SimAgent } from "./sim-agent.ts";
 import type { World } from "./world.ts";
 
 export type TrafficOptions = {

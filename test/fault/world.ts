@@ -7,9 +7,10 @@ import { homePaths } from "../../src/system/paths.ts";
 import { waitFor } from "../rig/wait.ts";
 import { Book } from "./book.ts";
 import { Dice } from "./dice.ts";
+import { calm } from "./manners.ts";
 import { type Elsewhere, judge, type Verdict } from "./oracle.ts";
 import { Served } from "./served.ts";
-import { calm, SimAgent } from "./sim-agent.ts";
+import { SimAgent } from "./sim-agent.ts";
 
 export type WorldOptions = {
   binary: string;
@@ -232,7 +233,7 @@ async function run(words: string[], env: Record<string, string>): Promise<string
   return out;
 }
 
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } });
   const { port } = server;
   server.stop(true);

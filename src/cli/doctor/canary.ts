@@ -46,7 +46,14 @@ async function findSession(wanted: string): Promise<SessionCheckup> {
 }
 
 async function allSessions(): Promise<SessionCheckup[]> {
-  return Checkup.parse(await askDaemon("/api/checkup")).sessions;
+  try {
+    return Checkup.parse(await askDaemon("/api/checkup")).sessions;
+  } catch (error) {
+    if (!(error instanceof IntercomError) || error.code !== "not_found") throw error;
+    throw new IntercomError("not_found", "the daemon is of an older version and knows no canary", {
+      hint: "stop the daemon and start it again",
+    });
+  }
 }
 
 async function overTheLink({ session_id }: SessionCheckup): Promise<Check> {
