@@ -11,6 +11,7 @@ import { AgentList } from "../protocol/session.ts";
 import {
   failedAnswer,
   isToolName,
+  parseToolInput,
   type ToolInput,
   type ToolName,
   type ToolOutput,
@@ -100,13 +101,11 @@ export class ToolCalls {
     given: unknown,
     call: Call,
   ): Promise<Record<string, unknown> & { confirm?: string }> {
-    const parsed = tools[name].input.safeParse(given ?? {});
-    if (!parsed.success)
-      return failedAnswer(name, new IntercomError("bad_request", describeIssues(parsed.error.issues)));
     try {
+      const input = parseToolInput(name, given);
       const handler: (input: never, call: Call) => Promise<ToolOutput<T> & { confirm?: string }> =
         this.#handlers[name];
-      return await handler(parsed.data as never, call); // boundary: `name` ties schema and handler together
+      return await handler(input as never, call); // boundary: `name` ties schema and handler together
     } catch (thrown) {
       return failedAnswer(name, toIntercomError(thrown));
     }
@@ -169,10 +168,4 @@ export class ToolCalls {
     const { project, session_id } = session.stored;
     return formatAddress({ kind: "session", machine: this.#parts.machine, project, session: session_id });
   }
-}
-
-function describeIssues(issues: readonly { path: PropertyKey[]; message: string }[]): string {
-  return issues
-    .map(({ path, message }) => (path.length > 0 ? `${path.join(".")}: ${message}` : message))
-    .join("; ");
 }

@@ -1,10 +1,18 @@
 // The MCP server of one agent session: declares the tools and forwards each call to the daemon. It keeps no mail
 // and no state; killed and started again, it finds the same session.
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
-import type { CallToolResult } from "@modelcontextprotocol/sdk/types.js";
+import { CallToolRequestSchema, type CallToolResult } from "@modelcontextprotocol/sdk/types.js";
 import { toIntercomError } from "../protocol/errors.ts";
 import type { ToolAnswer } from "../protocol/local-api.ts";
-import { alwaysLoaded, failedAnswer, instructions, type ToolName, tools } from "../protocol/tools.ts";
+import {
+  alwaysLoaded,
+  failedAnswer,
+  instructions,
+  isToolName,
+  parseToolInput,
+  type ToolName,
+  tools,
+} from "../protocol/tools.ts";
 import { version } from "../protocol/version.ts";
 
 /** Carries out a tool call; `confirm` of the answer is handed to `onAnswered`. */
@@ -30,19 +38,28 @@ export function intercomServer(
         ...(alwaysLoaded.has(name) ? { _meta: { "anthropic/alwaysLoad": true } } : {}),
         annotations: { readOnlyHint: tool.readOnly, destructiveHint: false, openWorldHint: true },
       },
-      async (given: unknown) => {
-        const answer = await answerOf(callTool, name as ToolName, given); // boundary: keys of `tools`
-        if (answer.confirm !== undefined) onAnswered(answer.confirm);
-        return toResult(answer.result);
-      },
+      // replaced below: ours answers wrong arguments in the tool's own shape
+      () => ({ content: [] }),
     );
   }
+  server.server.setRequestHandler(CallToolRequestSchema, async ({ params: { name, arguments: given } }) => {
+    if (!isToolName(name))
+      return toResult({
+        status: "error",
+        error: `there is no tool "${name}"`,
+        hint: `tools: ${Object.keys(tools).join(", ")}`,
+      });
+    const answer = await answerOf(callTool, name, given);
+    if (answer.confirm !== undefined) onAnswered(answer.confirm);
+    return toResult(answer.result);
+  });
   return server;
 }
 
 /** A call that could not be carried out at all still answers in words. */
 async function answerOf(callTool: CallTool, name: ToolName, given: unknown): Promise<ToolAnswer> {
   try {
+    parseToolInput(name, given);
     return await callTool(name, given);
   } catch (thrown) {
     return { result: failedAnswer(name, toIntercomError(thrown)) };

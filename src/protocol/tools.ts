@@ -1,6 +1,7 @@
 // The MCP tools: name, description, input and output, once for the MCP server, the daemon and the tests.
 // Descriptions lead an agent to the right tool; the client cuts them at 2 KB.
 import { z } from "zod";
+import { IntercomError } from "./errors.ts";
 import { ReplySeconds } from "./hub-api.ts";
 import { ThreadId } from "./ids.ts";
 import { ChatAnswer, HistoryMessage, MessageState, ReadMessage, StateChange } from "./message.ts";
@@ -166,6 +167,19 @@ export function failedAnswer(
   { message, hint }: { message: string; hint: string | undefined },
 ): Record<string, unknown> {
   return { ...nothing[name], status: "error", error: message, ...(hint ? { hint } : {}) };
+}
+
+/** The arguments of a call, with defaults. Throws `bad_request` that names each wrong argument. */
+export function parseToolInput<T extends ToolName>(name: T, given: unknown): ToolInput<T> {
+  const parsed = tools[name].input.safeParse(given ?? {});
+  // boundary: `name` ties the schema and its type together
+  if (parsed.success) return parsed.data as ToolInput<T>;
+  const issues = parsed.error.issues.map(({ path, message }) =>
+    path.length > 0 ? `${path.join(".")}: ${message}` : message,
+  );
+  throw new IntercomError("bad_request", issues.join("; "), {
+    hint: `the arguments of ${name}: ${Object.keys(tools[name].input.shape).join(", ") || "none"}`,
+  });
 }
 
 /**

@@ -98,7 +98,8 @@ test("an answer in time: nobody is reminded", async () => {
   const { messages } = await a.call("intercom_history", { thread_id: sent.thread_id });
   expect(texts({ messages })).toEqual(["quick", "here"]);
   const refused = await a.call("intercom_chat", { to: "atlas/b", message: "x", expect_reply_within: 1 });
-  expect(JSON.stringify(refused)).toContain("expect_reply_within");
+  expect(refused).toMatchObject({ status: "error", error: expect.stringContaining("expect_reply_within") });
+  expect((await a.call("intercom_chat", { message: 7 })).error).toMatch(/to: .*; message: /);
 });
 
 test("an agent's child reads by the command line what its agent may read, and nothing else", async () => {
