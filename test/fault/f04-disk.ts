@@ -44,8 +44,7 @@ async function fullDisk(count: number, context: Context): Promise<CaseResult> {
     mounts.push(home);
   };
   try {
-    await using world = await World.start({ ...context, prepareHome });
-    await using _unmount = { [Symbol.asyncDispose]: () => unmount(mounts) };
+    await using world = await World.start({ ...context, prepareHome, releaseHomes: () => unmount(mounts) });
     const traffic = new Traffic(world, { manners: lively, lanes: 3, long: 0.2 });
     for (let at = 0; at < count; at++) {
       await Bun.sleep(world.dice.between(300, 800));

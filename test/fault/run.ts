@@ -2,10 +2,11 @@
 // `bun test/fault/run.ts [--seed N] [--class F1,F2] [--case ID] [--cases N] [--slice] [--results FILE] [--parallel N]`
 // Exit 0: nothing lost, doubled or misplaced. The same seed makes the same choices; what the machine's clock does
 // to them it cannot repeat, so a violation is worth running again a few times.
-import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { Glob } from "bun";
 import { log } from "../../src/system/log.ts";
 import { crashPoints } from "./f01-crash-points.ts";
 import { kills } from "./f02-kills.ts";
@@ -17,6 +18,7 @@ import { twoDaemons } from "./f10-two-daemons.ts";
 import { brokenReaders } from "./f15-broken-readers.ts";
 import { type CaseResult, type FaultCase, type FaultClass, summary } from "./fault.ts";
 import { isClean, kinds, nothingWrong } from "./oracle.ts";
+import { World } from "./world.ts";
 
 const classes: FaultClass[] = [crashPoints, kills, damage, disk, network, stops, twoDaemons, brokenReaders];
 
@@ -42,7 +44,7 @@ if (unknown.length > 0)
 
 const root = join(import.meta.dir, "../..");
 const binary = values.binary ?? join(root, "dist/ai-intercom-crash");
-if (values.binary === undefined && !existsSync(binary)) await build();
+if (values.binary === undefined && isStale(binary)) await build();
 
 type Done = CaseResult & { id: string; seed: number; ms: number };
 const done = new Map<string, Done>();
@@ -67,6 +69,12 @@ if (values.list) {
   for (const { id } of waiting) console.log(id);
   process.exit(0);
 }
+
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.once(signal, async () => {
+    await Promise.all([...World.open].map((world) => world[Symbol.asyncDispose]()));
+    process.exit(130);
+  });
 
 const results: Done[] = [...done.values()].filter(({ id }) => waiting.some((one) => one.id === id));
 const todo = waiting.filter(({ id }) => !done.has(id)).reverse();
@@ -120,6 +128,15 @@ async function runOne({ id, run }: FaultCase): Promise<void> {
   await Bun.write(file, one.logs ?? "");
   console.log(`  logs: ${file}`);
   console.log(`  again: bun test/fault/run.ts --seed ${seed} --case '${id}'`);
+}
+
+/** Another program than the source says would prove nothing. */
+function isStale(file: string): boolean {
+  if (!existsSync(file)) return true;
+  const { mtimeMs } = statSync(file);
+  return [...new Glob("src/**/*.ts").scanSync(root)].some(
+    (one) => statSync(join(root, one)).mtimeMs > mtimeMs,
+  );
 }
 
 async function build(): Promise<void> {

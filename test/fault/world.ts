@@ -24,12 +24,16 @@ export type WorldOptions = {
   realMcp?: boolean;
   /** before anything runs in this home */
   prepareHome?: (home: string) => Promise<void>;
+  /** after everything has ended */
+  releaseHomes?: () => Promise<void>;
 };
 
 /** ms until everything must have arrived once nothing fails any more */
 const drainMs = 60_000;
 
 export class World implements AsyncDisposable {
+  /** what runs now: to be ended when the harness is */
+  static readonly open = new Set<World>();
   readonly agents: SimAgent[] = [];
   readonly machines: Served[] = [];
   /** sessions that ended for good */
@@ -46,6 +50,7 @@ export class World implements AsyncDisposable {
     private readonly options: WorldOptions,
   ) {
     this.dice = new Dice(options.seed);
+    World.open.add(this);
     this.book = new Book(`w${options.seed}`);
   }
 
@@ -160,8 +165,10 @@ export class World implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    World.open.delete(this);
     for (const agent of this.agents) await agent.close();
     for (const server of this.servers) await server.kill();
+    await this.options.releaseHomes?.();
     if (!this.keep) await rm(this.root, { recursive: true, force: true });
   }
 
