@@ -15,6 +15,7 @@ import {
   ToolCall,
   UnregisterSession,
 } from "../protocol/local-api.ts";
+import { findRoute } from "../protocol/routes.ts";
 import { freeSocketPath, neverIdle } from "../system/socket.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { Checkups } from "./checkup.ts";
@@ -206,41 +207,12 @@ function recipient(sessions: Sessions, { session_id, project }: DeliverLocally):
 
 async function dispatch(routes: Record<string, Handler>, request: Request): Promise<unknown> {
   const url = new URL(request.url);
-  const known = Object.keys(routes).map((route) => route.split(" "));
-  const matches = known.flatMap(([method = "", pattern = ""]) => {
-    const params = matchPath(pattern, url.pathname);
-    return params ? [{ method, pattern, params }] : [];
+  const table = Object.entries(routes).map(([name, handler]) => {
+    const [method = "", path = ""] = name.split(" ");
+    return { method, path, handler };
   });
-  const match = matches.find(({ method }) => method === request.method);
-  const handler = match && routes[`${match.method} ${match.pattern}`];
-  if (match && handler) return handler(request, match.params, url.searchParams);
-  if (matches.length > 0)
-    throw new IntercomError(
-      "method_not_allowed",
-      `${url.pathname} takes ${matches.map(({ method }) => method).join(", ")}, not ${request.method}`,
-    );
-  throw new IntercomError("not_found", `there is no ${url.pathname}`);
-}
-
-function matchPath(pattern: string, path: string): Record<string, string> | undefined {
-  const wanted = pattern.split("/");
-  const given = path.split("/");
-  if (wanted.length !== given.length) return undefined;
-  const params: Record<string, string> = {};
-  for (const [at, part] of wanted.entries()) {
-    const value = given[at] ?? "";
-    if (part.startsWith(":")) params[part.slice(1)] = decode(value);
-    else if (part !== value) return undefined;
-  }
-  return params;
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch (cause) {
-    throw new IntercomError("bad_request", "the path is not valid percent-encoding", { cause });
-  }
+  const { route, params } = findRoute(table, request.method, url.pathname);
+  return route.handler(request, params, url.searchParams);
 }
 
 async function body<T extends z.ZodType>(request: Request, schema: T): Promise<z.output<T>> {

@@ -4,6 +4,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { IntercomError } from "../protocol/errors.ts";
 import { type HubOperation, hubRoutes } from "../protocol/hub-api.ts";
 import { linkProtocolVersion } from "../protocol/link.ts";
+import { decodePart, findRoute, methodNotAllowed } from "../protocol/routes.ts";
 import { version } from "../protocol/version.ts";
 import { callerPid, machineCaller, refuseAgents } from "./callers.ts";
 import type { Enrolment } from "./enrolment.ts";
@@ -84,7 +85,7 @@ export class Server {
       }
     }
     const id = /^\/api\/join\/status\/([^/]+)$/.exec(url.pathname)?.[1];
-    return request.method === "GET" && id ? json(await this.#enrolment.status(decode(id))) : undefined;
+    return request.method === "GET" && id ? json(await this.#enrolment.status(decodePart(id))) : undefined;
   }
 
   async #closedRoute(visit: Visit): Promise<Response | undefined> {
@@ -97,7 +98,7 @@ export class Server {
     const pid = door === "socket" ? callerPid(request) : undefined;
     if (url.pathname === "/api/link") return this.#link(visit, asker);
     if (url.pathname === "/api/events") return this.#events(visit, asker, pid);
-    const { route, params } = findRoute(request.method, url.pathname);
+    const { route, params } = findRoute(hubRoutes, request.method, url.pathname);
     const personal = request.method !== "GET" || personalReads.has(route.op);
     if (pid !== undefined && personal) await refuseAgents(this.#parts, pid);
     const input = {
@@ -148,50 +149,6 @@ export class Server {
 
 function signedPart({ method, url, headers }: Request, body: Uint8Array) {
   return { method, url, headers, body };
-}
-
-type Route = (typeof hubRoutes)[number];
-
-function findRoute(method: string, pathname: string): { route: Route; params: Record<string, string> } {
-  const matching = hubRoutes.flatMap((route) => {
-    const params = matchPath(route.path, pathname);
-    return params ? [{ route, params }] : [];
-  });
-  const found = matching.find(({ route }) => route.method === method);
-  if (found) return found;
-  if (matching.length > 0)
-    throw methodNotAllowed(
-      method,
-      matching.map(({ route }) => route.method),
-    );
-  throw new IntercomError("not_found", `the hub has no ${pathname.slice(0, 100)}`);
-}
-
-function matchPath(pattern: string, pathname: string): Record<string, string> | undefined {
-  const wanted = pattern.split("/");
-  const given = pathname.split("/");
-  if (wanted.length !== given.length) return undefined;
-  const params: Record<string, string> = {};
-  for (const [index, part] of wanted.entries()) {
-    const value = given[index] ?? "";
-    if (part.startsWith(":")) params[part.slice(1)] = decode(value);
-    else if (part !== value) return undefined;
-  }
-  return params;
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    throw new IntercomError("bad_request", "the path holds a broken escape");
-  }
-}
-
-function methodNotAllowed(method: string, allowed: string[]): IntercomError {
-  return new IntercomError("method_not_allowed", `${method} is not for this path`, {
-    hint: `use ${allowed.join(" or ")}`,
-  });
 }
 
 /** Constant time whatever the lengths. */

@@ -153,7 +153,7 @@ describe("processes", () => {
 
   test.each([
     look("claude", "claude"),
-    look("claude", "/work/node_modules/claude-code-linux-x64/claude", "-p", "hi"),
+    look("claude", "/home/me/node_modules/claude-code-linux-x64/claude", "-p", "hi"),
     look("2.1.330", "claude", "--continue"),
     look("node", "node", "/usr/lib/node_modules/@anthropic-ai/claude-code/cli.js"),
     look("node", "/usr/bin/node", "--max-old-space-size=8", "/usr/local/bin/claude"),
