@@ -214,7 +214,7 @@ export function intercom(tool: string, input: Record<string, unknown> = {}): Ste
 export class HeldTool {
   readonly #name = `tool-${crypto.randomUUID()}`;
   readonly step: Step = bash(
-    `touch "$HOME/${this.#name}-runs"; while [ ! -e "$HOME/${this.#name}-go" ]; do sleep 0.03; done; echo tool-output`,
+    `touch "$HOME/${this.#name}-runs"; while [ -d "$HOME" ] && [ ! -e "$HOME/${this.#name}-go" ]; do sleep 0.03; done; echo tool-output`,
   );
 
   constructor(readonly home: InstalledHome) {}
