@@ -120,6 +120,7 @@ export const history = command({
       await askFacts(`/api/threads/${threadOf(args.id)}?limit=${limitOf(args.limit)}`),
     );
     if (args.json) return printJson(answer);
+    if (answer.more) print(dim("older messages did not fit into this answer"));
     for (const one of answer.messages) {
       print(
         `${one.from_agent} → ${one.to_agent}  ${dim(`${one.status}  ${ago(one.timestamp)}  ${one.id}`)}\n${indent(one.message)}`,

@@ -1,6 +1,7 @@
 // `ai-intercom watch`: everything as it happens, until Ctrl-C.
 import { IntercomError } from "../protocol/errors.ts";
 import { HubEvent } from "../protocol/hub-api.ts";
+import { linesOf } from "../system/socket.ts";
 import { streamAsPerson } from "./access.ts";
 import { command, json } from "./command.ts";
 import { dim, oneLine, print } from "./output.ts";
@@ -17,14 +18,9 @@ export const watch = command({
     if (!response.ok || !response.body)
       throw new IntercomError("person_only", `the hub does not show its events here (${response.status})`);
     if (!args.json) print(dim("watching; Ctrl-C ends"));
-    let rest = "";
     try {
-      for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
-        const lines = (rest + text).split("\n");
-        rest = lines.pop() ?? "";
-        for (const line of lines)
-          if (line !== "") print(args.json ? line : show(HubEvent.parse(JSON.parse(line))));
-      }
+      for await (const line of linesOf(response.body))
+        print(args.json ? line : show(HubEvent.parse(JSON.parse(line))));
     } catch (error) {
       if (!stop.signal.aborted)
         throw new IntercomError("hub_unreachable", "the hub stopped", { cause: error });

@@ -128,10 +128,6 @@ export class Daemon {
     });
   }
 
-  get sessions(): Sessions {
-    return this.#sessions;
-  }
-
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#presenceTimer);

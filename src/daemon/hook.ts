@@ -67,7 +67,7 @@ export class Hooks {
     if (!delivery) return "";
     if (event.event === "Stop")
       this.#stops.set(session.stored.session_id, (this.#stops.get(session.stored.session_id) ?? 0) + 1);
-    return frameDelivery(delivery, { language: this.#config.language, now: Date.now(), carrier: "hook" });
+    return frameDelivery(delivery, { language: this.#config.language, now: Date.now() });
   }
 
   #mayStop(session: Session, event: HookEvent): boolean {

@@ -5,10 +5,10 @@ import type { HubInput, HubOperation } from "../protocol/hub-api.ts";
 import {
   type AnswerFrame,
   closeCodes,
-  Frame,
   heartbeatMs,
   linkProtocolVersion,
   maxFrameBytes,
+  parseFrame,
   type RequestFrame,
 } from "../protocol/link.ts";
 import { log } from "../system/log.ts";
@@ -240,14 +240,5 @@ export class Link {
     if (!changed) return;
     log.info(`link ${state}`, { hub: this.#options.access().url, ...(reason ? { reason } : {}) });
     this.#options.onState(state);
-  }
-}
-
-function parseFrame(text: string): Frame | undefined {
-  try {
-    const parsed = Frame.safeParse(JSON.parse(text));
-    return parsed.success ? parsed.data : undefined;
-  } catch {
-    return undefined;
   }
 }

@@ -15,7 +15,7 @@ import {
   ToolCall,
   UnregisterSession,
 } from "../protocol/local-api.ts";
-import { findRoute } from "../protocol/routes.ts";
+import { findRoute, type RoutePattern } from "../protocol/routes.ts";
 import { freeSocketPath, neverIdle } from "../system/socket.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { Checkups } from "./checkup.ts";
@@ -48,12 +48,17 @@ type Handler = (
   query: URLSearchParams,
 ) => Promise<unknown> | unknown;
 
+type Route = RoutePattern & { handler: Handler };
+
 /** bytes; a hook is handed whole tool results, pictures too. Messages have their own limit, with their own error */
 const maxBodyBytes = 64 * 1024 * 1024;
 
 export async function serveLocalApi(parts: LocalApiParts): Promise<{ stop(): Promise<void> }> {
   await freeSocketPath(parts.socket, "daemon");
-  const routes = routesOf(parts);
+  const routes = Object.entries(routesOf(parts)).map(([name, handler]): Route => {
+    const [method = "", path = ""] = name.split(" ");
+    return { method, path, handler };
+  });
   const server = Bun.serve({
     ...neverIdle,
     unix: parts.socket,
@@ -205,13 +210,9 @@ function recipient(sessions: Sessions, { session_id, project }: DeliverLocally):
   return candidates[0];
 }
 
-async function dispatch(routes: Record<string, Handler>, request: Request): Promise<unknown> {
+async function dispatch(routes: readonly Route[], request: Request): Promise<unknown> {
   const url = new URL(request.url);
-  const table = Object.entries(routes).map(([name, handler]) => {
-    const [method = "", path = ""] = name.split(" ");
-    return { method, path, handler };
-  });
-  const { route, params } = findRoute(table, request.method, url.pathname);
+  const { route, params } = findRoute(routes, request.method, url.pathname);
   return route.handler(request, params, url.searchParams);
 }
 

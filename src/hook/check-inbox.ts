@@ -57,13 +57,9 @@ async function printCanary(canary: string, pid: number): Promise<number> {
   try {
     const response = await ask(`/api/hook?canary=${encodeURIComponent(canary)}`, "{}", pid);
     const text = await response.text();
-    if (!response.ok) {
-      console.error(text);
-      return 1;
-    }
-    console.log(text);
-    await reportPrinted(text);
-    return 0;
+    if (response.ok) console.log(text);
+    else console.error(text);
+    return response.ok ? 0 : 1;
   } catch {
     console.error(`the daemon did not answer within ${daemonTimeoutMs} ms`);
     return 3;
@@ -75,9 +71,13 @@ async function printJson(session: string | undefined): Promise<number> {
   try {
     const response = await ask(`/api/inbox/claim${queryFor(session)}`, "{}");
     const text = await response.text();
-    if (response.ok) console.log(text);
-    else console.error(text);
-    return response.ok ? 0 : 1;
+    if (!response.ok) {
+      console.error(text);
+      return 1;
+    }
+    console.log(text);
+    await reportPrinted(text);
+    return 0;
   } catch {
     console.error(
       JSON.stringify({

@@ -1,7 +1,14 @@
 // One machine's WebSocket: frames in and out, requests with their answers, backpressure. What a request means is
 // the operations' business; which mail to send is the pump's.
 import { errorFromBody, IntercomError, toIntercomError } from "../protocol/errors.ts";
-import { type AnswerFrame, closeCodes, Frame, maxFrameBytes, type RequestFrame } from "../protocol/link.ts";
+import {
+  type AnswerFrame,
+  closeCodes,
+  type Frame,
+  maxFrameBytes,
+  parseFrame,
+  type RequestFrame,
+} from "../protocol/link.ts";
 import { background } from "../system/wait.ts";
 import type { Answer } from "./operations.ts";
 
@@ -167,13 +174,4 @@ function tooLarge(): IntercomError {
   return new IntercomError("message_too_large", "the answer is larger than a frame", {
     hint: "ask for less: a smaller limit or a narrower filter",
   });
-}
-
-function parseFrame(text: string): Frame | undefined {
-  try {
-    const parsed = Frame.safeParse(JSON.parse(text));
-    return parsed.success ? parsed.data : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -12,7 +12,7 @@ type Language = "en" | "fr";
 /** What the hook prints. `now`: unix ms, for relative times. */
 export function frameDelivery(
   delivery: Delivery,
-  { language, now }: { language: Language; now: number; carrier?: "hook" },
+  { language, now }: { language: Language; now: number },
 ): string {
   return frame(delivery, language, (record) => relativeTime(record.timestamp, now, language));
 }

@@ -7,7 +7,7 @@ import { newMessageId } from "../protocol/ids.ts";
 import { RegisterAnswer, type RegisterSession, SessionEvent, ToolAnswer } from "../protocol/local-api.ts";
 import { version } from "../protocol/version.ts";
 import { log } from "../system/log.ts";
-import { openOverSocket, requestOverSocket } from "../system/socket.ts";
+import { linesOf, openOverSocket, requestOverSocket } from "../system/socket.ts";
 import { background, backoff, delay } from "../system/wait.ts";
 
 /** ms a tool call waits for a daemon that was there and is restarting */
@@ -116,16 +116,8 @@ export class SessionClient {
       this.#stopped.signal,
     );
     if (!response.ok || !response.body) return;
-    let rest = "";
-    for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
-      const lines = (rest + text).split("\n");
-      rest = lines.pop() ?? "";
-      for (const line of lines)
-        if (line !== "")
-          background("session event", async () =>
-            this.#options.onEvent?.(SessionEvent.parse(JSON.parse(line))),
-          );
-    }
+    for await (const line of linesOf(response.body))
+      background("session event", async () => this.#options.onEvent?.(SessionEvent.parse(JSON.parse(line))));
   }
 
   #post(path: string, body: unknown): Promise<unknown> {

@@ -31,6 +31,15 @@ export const Frame = z.union([
   }),
 ]);
 export type Frame = z.infer<typeof Frame>;
+/** What came over a link as text; undefined when it is no frame. */
+export function parseFrame(text: string): Frame | undefined {
+  try {
+    const parsed = Frame.safeParse(JSON.parse(text));
+    return parsed.success ? parsed.data : undefined;
+  } catch {
+    return undefined;
+  }
+}
 export type RequestFrame = Extract<Frame, { op: string }>;
 export type AnswerFrame = { re: number; ok: true; result: unknown } | ({ re: number; ok: false } & ErrorBody);
 

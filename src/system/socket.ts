@@ -54,6 +54,17 @@ export async function openOverSocket(
   }
 }
 
+/** The lines of a stream, without empty ones: those only keep it alive. */
+export async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const part of stream) {
+    const lines = (rest + decoder.decode(part, { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) if (line !== "") yield line;
+  }
+}
+
 /**
  * For `Bun.serve` on a Unix socket: Bun cuts a request that is silent for 10 s, event streams too, and
  * `server.timeout` does nothing there. Its types leave the setting out for sockets; the runtime honours it.

@@ -169,3 +169,30 @@ test("an agent without a transcript: a read whose answer was never confirmed com
   expect(again).toEqual(["lost"]);
   child.kill();
 }, 60_000);
+
+test("a script's read counts as read once it is printed, with and without a transcript", async () => {
+  await using fleet = await Fleet.start(["limn"]);
+  const limn = fleet.machine("limn");
+  const agent = await limn.agent("scripted");
+  const child = Bun.spawn(["sleep", "60"]);
+  await limn.local("POST", "/api/session/register", {
+    session_id: "plain",
+    project: "plain",
+    pid: child.pid,
+  });
+  for (const session_id of [await agent.registered(), "plain"]) {
+    await limn.local("POST", "/api/session/deliver", {
+      session_id,
+      thread_id: "t-00000000000a",
+      from_agent: "a/b",
+      message: "for a script",
+      timestamp: "2026-11-22T12:00:00Z",
+    });
+    const { out } = await limn.run(["check-inbox", "--format", "json", "--session", session_id]);
+    expect(JSON.parse(out)).toMatchObject({ count: 1, session_id });
+    // settled, not merely claimed: nothing is left that could come again
+    expect(await Bun.file(`${limn.home}/inbox/${session_id}.jsonl`).text()).toContain('"read": true');
+    expect(JSON.parse(await Bun.file(`${limn.home}/inbox/${session_id}.ledger`).text()).claims).toEqual([]);
+  }
+  child.kill();
+}, 60_000);
