@@ -196,7 +196,12 @@ const forgeries: [string, Change, string][] = [
   ],
   [
     "another nonce",
-    { headers: { ...signed, "Signature-Input": input.replace(/nonce="."?/, 'nonce="0') } },
+    {
+      headers: {
+        ...signed,
+        "Signature-Input": input.replace(/nonce="(.)/, (_, first) => `nonce="${first === "0" ? "1" : "0"}`),
+      },
+    },
     "unauthenticated",
   ],
   [
@@ -209,7 +214,7 @@ const forgeries: [string, Change, string][] = [
     {
       headers: {
         ...signed,
-        "Signature-Input": input.replace(/created=\d+/, `created=${Math.floor(Date.now() / 1000) - 1}`),
+        "Signature-Input": input.replace(/created=(\d+)/, (_, created) => `created=${Number(created) - 1}`),
       },
     },
     "unauthenticated",
