@@ -4,7 +4,10 @@ import { existsSync } from "node:fs";
 import { IntercomError } from "../protocol/errors.ts";
 import { pidHeaders } from "../protocol/hook.ts";
 import { homePaths } from "../system/paths.ts";
-import { openOverSocket, requestOverSocket } from "../system/socket.ts";
+import { isLate, openOverSocket, requestOverSocket } from "../system/socket.ts";
+
+/** ms a command waits, once: a daemon that asks a silent hub says so after 4 s */
+const timeoutMs = 5_000;
 
 const asker = () => ({ [pidHeaders.asker]: String(process.pid) });
 
@@ -13,8 +16,10 @@ export async function askFacts(path: string): Promise<unknown> {
   const { hubSocket } = homePaths();
   if (existsSync(hubSocket)) {
     try {
-      return await requestOverSocket(hubSocket, "hub_unreachable", { path, headers: asker() });
+      return await requestOverSocket(hubSocket, "hub_unreachable", { path, headers: asker(), timeoutMs });
     } catch (error) {
+      // a hub that hangs says no more through the daemon
+      if (isLate(error)) throw error;
       // an agent's child may read what its agent may: the daemon knows which that is
       const elsewhere =
         error instanceof IntercomError && (error.code === "hub_unreachable" || error.code === "person_only");
@@ -26,16 +31,26 @@ export async function askFacts(path: string): Promise<unknown> {
 
 /** A person's act, on the hub's own host only. */
 export async function actAsPerson(path: string, body?: unknown): Promise<unknown> {
-  return requestOverSocket(hubSocketOrThrow(), "hub_unreachable", { path, body, headers: asker() });
+  return requestOverSocket(hubSocketOrThrow(), "hub_unreachable", {
+    path,
+    body,
+    headers: asker(),
+    timeoutMs,
+  });
 }
 
 export async function streamAsPerson(path: string, signal: AbortSignal): Promise<Response> {
-  return openOverSocket(hubSocketOrThrow(), "hub_unreachable", { path, headers: asker() }, signal);
+  return openOverSocket(hubSocketOrThrow(), "hub_unreachable", { path, headers: asker(), timeoutMs }, signal);
 }
 
 /** This machine's daemon. */
 export async function askDaemon(path: string, body?: unknown): Promise<unknown> {
-  return requestOverSocket(homePaths().daemonSocket, "daemon_unreachable", { path, body, headers: asker() });
+  return requestOverSocket(homePaths().daemonSocket, "daemon_unreachable", {
+    path,
+    body,
+    headers: asker(),
+    timeoutMs,
+  });
 }
 
 function hubSocketOrThrow(): string {

@@ -6,6 +6,7 @@ import { IntercomError } from "../protocol/errors.ts";
 import type { HubInput } from "../protocol/hub-api.ts";
 import { newMessageId, newThreadId, ThreadId } from "../protocol/ids.ts";
 import { ChatAnswer, History, InboxRecord, PersonInbox } from "../protocol/message.ts";
+import { isLate } from "../system/socket.ts";
 import { actAsPerson, askDaemon, askFacts } from "./access.ts";
 import { command, json } from "./command.ts";
 import { ago, dim, plain, print, printJson } from "./output.ts";
@@ -143,7 +144,7 @@ async function sessionInbox(session: string, asJson: boolean): Promise<void> {
 
 /** Prints what became of the message; 1 where it was not sent. */
 async function send(input: HubInput<"route">, asJson: boolean): Promise<number> {
-  const answer = ChatAnswer.parse(await actAsPerson("/api/route", input));
+  const answer = await route(input);
   const sent = answer.status === "delivered" || answer.status === "queued" || answer.status === "held";
   if (asJson) printJson(answer);
   else if (sent)
@@ -163,6 +164,18 @@ async function send(input: HubInput<"route">, asJson: boolean): Promise<number> 
       hint: "start one there, or keep the message for the next: --queue",
     });
   return sent ? 0 : 1;
+}
+
+async function route(input: HubInput<"route">): Promise<ChatAnswer> {
+  try {
+    return ChatAnswer.parse(await actAsPerson("/api/route", input));
+  } catch (error) {
+    if (!isLate(error)) throw error;
+    throw new IntercomError(error.code, `${error.message}; whether it took the message is not known`, {
+      hint: `before you send it again: ai-intercom status ${input.payload.message_id}`,
+      cause: error,
+    });
+  }
 }
 
 async function textOf(text: string): Promise<string> {

@@ -65,8 +65,11 @@ export class Arrivals {
     this.onMail(session);
   }
 
-  /** A notice of the daemon itself about a message that the hub refused after it had been queued here. */
-  notify(session: Session, about: { thread_id: string; id: string; text: string }): void {
+  /**
+   * A notice of the daemon itself about a message that the hub refused after it had been queued here. False when
+   * there is no such session any more, or no room in its inbox; throws when it cannot be written now.
+   */
+  notify(sessionId: string, about: { thread_id: string; id: string; text: string }): boolean {
     const record = {
       thread_id: about.thread_id,
       from_agent: "hub",
@@ -76,8 +79,16 @@ export class Arrivals {
       type: "status" as const,
       local: true as const,
     };
-    session.inbox.append([record]);
-    this.onMail(session);
+    try {
+      const session = this.#sessions.get(sessionId);
+      if (!session) return this.#sessions.leave(sessionId, record);
+      session.inbox.append([record]);
+      this.onMail(session);
+      return true;
+    } catch (error) {
+      if (error instanceof IntercomError && error.code === "inbox_full") return false;
+      throw error;
+    }
   }
 
   /** A new link: the hub begins again with the oldest message it still has. */

@@ -68,7 +68,7 @@ export class Checkups {
   async overTheLink(session: Session): Promise<CanaryAnswer> {
     const nonce = randomHex(16);
     const { session_id } = session.stored;
-    const answer = CanaryAnswer.parse(await this.#parts.link.request("canary", { session_id, nonce }));
+    const answer = CanaryAnswer.parse(await this.#parts.link.ask("canary", { session_id, nonce }));
     if (answer.nonce !== nonce) throw new IntercomError("internal", "another canary came back");
     return answer;
   }

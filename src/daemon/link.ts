@@ -26,6 +26,8 @@ export type LinkOptions = {
   /** runs after each (re)connection, before anything else is sent */
   onLinked: () => Promise<void>;
   onState: (state: LinkState) => void;
+  /** ms a hub may take to answer a request, or to take a link; then the link is dialled anew. Default 15 s */
+  answerTimeoutMs?: number;
 };
 
 type Waiting = {
@@ -34,8 +36,14 @@ type Waiting = {
   timer: ReturnType<typeof setTimeout>;
 };
 
-/** ms a hub may take to answer a request over the link */
 const answerTimeoutMs = 15_000;
+/**
+ * ms that somebody who waits for an answer waits for the hub, whatever becomes of the link: the hub itself may take
+ * 2 s to see a message delivered (delivery.md)
+ */
+export const hubPatienceMs = 4_000;
+/** ms the hub has to say goodbye: a socket that nobody reads any more closes after 36 s only (Bun 1.4.5, measured) */
+const goodbyeMs = 500;
 /** ms; first and longest pause between two tries */
 const firstPauseMs = 100;
 const longestPauseMs = 5_000;
@@ -68,18 +76,32 @@ export class Link {
   async stop(): Promise<void> {
     this.#stopped.abort();
     this.#wake.abort();
-    this.#socket?.close(1000, "daemon stops");
+    if (this.#socket) hangUp(this.#socket, "daemon stops");
     await this.#running;
   }
 
   /** Tries again now: after `join`, or when the configuration changed. */
   reconnect(): void {
-    this.#socket?.close(1000, "reconnect");
+    if (this.#socket) hangUp(this.#socket, "reconnect");
     this.#wake.abort();
+  }
+
+  get #answerTimeoutMs(): number {
+    return this.#options.answerTimeoutMs ?? answerTimeoutMs;
   }
 
   get linked(): boolean {
     return this.state === "linked";
+  }
+
+  /**
+   * Asks the hub for somebody who waits: throws `hub_unreachable` after `hubPatienceMs` too. The request stays on its
+   * way, so only for what changes nothing.
+   */
+  ask<O extends HubOperation>(op: O, payload: HubInput<O>): Promise<unknown> {
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => late.reject(this.#silent()), hubPatienceMs);
+    return Promise.race([this.request(op, payload), late.promise]).finally(() => clearTimeout(timer));
   }
 
   /** Asks the hub. Throws its error, or `hub_unreachable` when there is no link or it broke before the answer. */
@@ -90,11 +112,18 @@ export class Link {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         log.warn("the hub did not answer in time; the link is closed", { op });
-        socket.close(closeCodes.goingAway, "no answer");
-      }, answerTimeoutMs);
+        socket.terminate();
+      }, this.#answerTimeoutMs);
       this.#waiting.set(id, { resolve, reject, timer });
       socket.send(JSON.stringify({ id, op, payload } satisfies RequestFrame));
     });
+  }
+
+  #silent(): IntercomError {
+    return new IntercomError(
+      "hub_unreachable",
+      `the hub at ${this.#options.access().url} has not answered for ${hubPatienceMs / 1000} s`,
+    );
   }
 
   #away(): IntercomError {
@@ -128,12 +157,14 @@ export class Link {
     this.#socket = socket;
     let opened = false;
     let greeted = false;
+    const dial = setTimeout(() => socket.terminate(), this.#answerTimeoutMs);
     const heart = setInterval(() => {
       if (opened) background("heartbeat", () => this.request("heartbeat", {}).catch(() => undefined));
     }, heartbeatMs);
     const closed = new Promise<LinkEnd>((resolve) => {
       socket.onopen = () => {
         opened = true;
+        clearTimeout(dial);
         this.#opened(socket, () => {
           greeted = true;
         });
@@ -146,6 +177,7 @@ export class Link {
       };
     });
     const end = await closed;
+    clearTimeout(dial);
     clearInterval(heart);
     return end;
   }
@@ -241,4 +273,11 @@ export class Link {
     log.info(`link ${state}`, { hub: this.#options.access().url, ...(reason ? { reason } : {}) });
     this.#options.onState(state);
   }
+}
+
+/** Says goodbye, and does not wait for one that never comes. */
+function hangUp(socket: WebSocket, reason: string): void {
+  socket.close(1000, reason);
+  const timer = setTimeout(() => socket.terminate(), goodbyeMs);
+  socket.addEventListener("close", () => clearTimeout(timer), { once: true });
 }

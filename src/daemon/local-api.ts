@@ -197,7 +197,7 @@ function ask(
   query: URLSearchParams,
   params: Record<string, string> = {},
 ) {
-  return link.request(op, { ...Object.fromEntries(query), ...params } as never); // boundary: the hub checks it against its schema
+  return link.ask(op, { ...Object.fromEntries(query), ...params } as never); // boundary: the hub checks it against its schema
 }
 
 function recipient(sessions: Sessions, { session_id, project }: DeliverLocally): Session | undefined {

@@ -1,5 +1,6 @@
 // From an agent's call to the hub: straight over the link when it stands and nothing waits, else through the
-// outbox, in order. A sender is told `queued` only for what is fsynced here.
+// outbox, in order. A sender is told `queued` only for what is fsynced here, and is told something in time: what the
+// hub has not answered for falls into the outbox too, and ids make it harmless that it may have arrived.
 import { formatAddress, parseAddress } from "../protocol/address.ts";
 import { type ErrorCode, IntercomError, toIntercomError } from "../protocol/errors.ts";
 import type { RouteInput } from "../protocol/hub-api.ts";
@@ -9,7 +10,7 @@ import { crashPoint } from "../system/crash-point.ts";
 import { log } from "../system/log.ts";
 import { background, backoff, delay } from "../system/wait.ts";
 import type { Arrivals } from "./arrivals.ts";
-import type { Link } from "./link.ts";
+import { hubPatienceMs, type Link } from "./link.ts";
 import type { Outbox, OutboxEntry } from "./outbox.ts";
 import type { Session, Sessions } from "./sessions.ts";
 
@@ -29,6 +30,10 @@ export type Outgoing = {
   expect_reply_within?: number;
 };
 
+type RouteEntry = Extract<OutboxEntry, { kind: "route" }>;
+/** A message on its way to the hub whose sender waits. */
+type Flight = { session: Session; input: RouteInput; kept: PromiseWithResolvers<ChatAnswer> };
+
 export class Sender {
   readonly #link: Link;
   readonly #outbox: Outbox;
@@ -37,6 +42,8 @@ export class Sender {
   readonly #machine: string;
   readonly #messageBytes: number;
   readonly #beforeRoute: () => Promise<void>;
+  /** in the order of the calls */
+  readonly #flights = new Set<Flight>();
   #flushing = false;
 
   constructor(parts: {
@@ -64,12 +71,43 @@ export class Sender {
     const input = this.#routeInput(session, outgoing);
     const waiting = this.#outbox.find(outgoing.message_id);
     if (waiting) return queued(waiting.input, "it waits on this machine for the hub");
-    if (!this.#link.linked || this.#outbox.routes > 0) return this.#queue(session, input);
+    if (this.#link.linked && this.#outbox.routes === 0) return this.#fly(session, input);
+    this.#refuseTurnedAway();
+    this.#outbox.add([entryOf(session, input)], { durable: true });
+    return this.#sent(session, input, queued(input, this.#link.reason ?? "the hub is away"));
+  }
+
+  /** Straight to the hub; into the outbox when the link breaks or the hub stays silent. */
+  async #fly(session: Session, input: RouteInput): Promise<ChatAnswer> {
+    const flight: Flight = { session, input, kept: Promise.withResolvers() };
+    flight.kept.promise.catch(() => undefined); // who waits for it may have its answer by then
+    this.#flights.add(flight);
+    const silence = `the hub has not answered for ${hubPatienceMs / 1000} s; it is sent again`;
+    const timer = setTimeout(() => this.#keepFlights(silence), hubPatienceMs);
     try {
-      return this.#sent(session, input, ChatAnswer.parse(await this.#request(input)));
+      const answer = this.#request(input).then((given) => ChatAnswer.parse(given));
+      return this.#sent(session, input, await Promise.race([answer, flight.kept.promise]));
     } catch (error) {
       if (!(error instanceof IntercomError) || error.code !== "hub_unreachable") throw error;
-      return this.#queue(session, input);
+      this.#keepFlights(this.#link.reason ?? "the hub is away");
+      return this.#sent(session, input, await flight.kept.promise);
+    } finally {
+      clearTimeout(timer);
+      this.#flights.delete(flight);
+    }
+  }
+
+  /** All at once and in the order of their calls, so that none overtakes another on its second way. */
+  #keepFlights(reason: string): void {
+    const flights = [...this.#flights];
+    this.#flights.clear();
+    try {
+      this.#refuseTurnedAway();
+      const entries = flights.map(({ session, input }) => entryOf(session, input));
+      this.#outbox.add(entries, { durable: true });
+      for (const { input, kept } of flights) kept.resolve(queued(input, reason));
+    } catch (error) {
+      for (const { kept } of flights) kept.reject(error);
     }
   }
 
@@ -95,34 +133,45 @@ export class Sender {
     const [first] = head;
     if (first === undefined) return true;
     try {
-      if (first.kind === "route") await this.#sendQueued(first);
-      else
-        await this.#link.request("receipts", {
-          receipts: head.flatMap((entry) => (entry.kind === "receipt" ? [entry.receipt] : [])),
-        });
+      const refusal = await this.#refusalOf(head);
+      if (refusal !== undefined && first.kind === "route") this.#tellSender(first, refusal);
     } catch (thrown) {
       const error = toIntercomError(thrown);
-      if (passingErrors.has(error.code)) return false;
-      // the hub refuses it for good: keeping it would block everything behind it
-      log.warn("the hub refused what waited in the outbox", { code: error.code, error });
-      if (first.kind === "route") this.#tellSender(first, error.message);
+      if (error.code !== "hub_unreachable") log.warn("the outbox cannot go on now", { error });
+      return false;
     }
     this.#outbox.drop(head.length);
     return true;
   }
 
-  async #sendQueued(entry: Extract<OutboxEntry, { kind: "route" }>): Promise<void> {
-    const { payload } = entry.input;
-    const input = { ...entry.input, payload: { ...payload, await_delivery: false } };
-    const answer = ChatAnswer.parse(await this.#request(input));
-    if (answer.status === "no_active_session" || answer.status === "ambiguous" || answer.status === "error")
-      this.#tellSender(entry, answer.reason ?? answer.error ?? answer.status);
+  /** Sends these; why the hub refuses them for good: keeping them would block everything behind them. */
+  async #refusalOf(head: readonly OutboxEntry[]): Promise<string | undefined> {
+    const [first] = head;
+    try {
+      if (first?.kind === "route") return await this.#sendQueued(first);
+      const receipts = head.flatMap((entry) => (entry.kind === "receipt" ? [entry.receipt] : []));
+      await this.#link.request("receipts", { receipts });
+      return undefined;
+    } catch (thrown) {
+      const error = toIntercomError(thrown);
+      if (passingErrors.has(error.code)) throw error;
+      log.warn("the hub refused what waited in the outbox", { code: error.code, error });
+      return error.message;
+    }
+  }
+
+  async #sendQueued({ input }: RouteEntry): Promise<string | undefined> {
+    const payload = { ...input.payload, await_delivery: false };
+    const answer = ChatAnswer.parse(await this.#request({ ...input, payload }));
+    const refused =
+      answer.status === "no_active_session" || answer.status === "ambiguous" || answer.status === "error";
+    return refused ? (answer.reason ?? answer.error ?? answer.status) : undefined;
   }
 
   /** The hub refuses a thread id that exists already (1 in 2^48): another one is tried. */
   async #request(input: RouteInput): Promise<unknown> {
+    await this.#introduce();
     try {
-      await this.#beforeRoute();
       return await this.#link.request("route", input);
     } catch (error) {
       const doubled =
@@ -135,6 +184,15 @@ export class Sender {
         ...input,
         payload: { ...input.payload, new_thread_id: newThreadId() },
       });
+    }
+  }
+
+  /** The hub must know the session first. That it does not take our presence says nothing of the message. */
+  async #introduce(): Promise<void> {
+    try {
+      await this.#beforeRoute();
+    } catch (cause) {
+      throw new IntercomError("hub_unreachable", "the hub did not take this machine's presence", { cause });
     }
   }
 
@@ -159,15 +217,12 @@ export class Sender {
     }
   }
 
-  #queue(session: Session, input: RouteInput): ChatAnswer {
+  #refuseTurnedAway(): void {
     if (this.#link.state === "revoked" || this.#link.state === "denied")
       throw new IntercomError(
         this.#link.state === "revoked" ? "machine_revoked" : "machine_denied",
         `this machine may not send: ${this.#link.reason ?? this.#link.state}`,
       );
-    const { session_id } = session.stored;
-    this.#outbox.add([{ kind: "route", session_id, at: new Date().toISOString(), input }], { durable: true });
-    return this.#sent(session, input, queued(input, this.#link.reason ?? "the hub is away"));
   }
 
   #check({ to, thread_id, message }: Outgoing): void {
@@ -207,19 +262,23 @@ export class Sender {
     };
   }
 
-  /** What was queued here and then refused by the hub: its sender learns it in its inbox, once. */
-  #tellSender(entry: Extract<OutboxEntry, { kind: "route" }>, why: string): void {
-    const session = this.#sessions.get(entry.session_id);
-    const { message_id, thread_id, new_thread_id } = entry.input.payload;
-    const text = `Your message ${message_id} to ${entry.input.to_agent ?? "the thread"} was not delivered: ${why}`;
-    if (session)
-      this.#arrivals.notify(session, {
-        thread_id: thread_id ?? new_thread_id ?? "",
-        id: `${message_id}-refused`.slice(-64),
-        text,
-      });
-    else log.warn("a queued message was refused and its sender is gone", { message_id });
+  /**
+   * What was queued here and then refused by the hub: its sender learns it in its inbox, once; one that has ended
+   * finds it there when its conversation is resumed.
+   */
+  #tellSender({ session_id, input }: RouteEntry, why: string): void {
+    const { message_id, thread_id, new_thread_id } = input.payload;
+    const told = this.#arrivals.notify(session_id, {
+      thread_id: thread_id ?? new_thread_id ?? "",
+      id: `${message_id}-refused`.slice(-64),
+      text: `Your message ${message_id} to ${input.to_agent ?? "the thread"} was not delivered: ${why}`,
+    });
+    if (!told) log.warn("a queued message was refused and its sender cannot be told", { message_id, why });
   }
+}
+
+function entryOf({ stored }: Session, input: RouteInput): RouteEntry {
+  return { kind: "route", session_id: stored.session_id, at: new Date().toISOString(), input };
 }
 
 function queued(input: RouteInput, reason: string): ChatAnswer {

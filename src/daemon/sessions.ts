@@ -7,6 +7,7 @@ import { SessionId } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
 import { newSessionId } from "../protocol/ids.ts";
 import type { RegisterSession } from "../protocol/local-api.ts";
+import type { InboxRecord } from "../protocol/message.ts";
 import { crashPoint } from "../system/crash-point.ts";
 import { log } from "../system/log.ts";
 import { ancestry, identify, isAlive, type ProcessIdentity } from "../system/process.ts";
@@ -192,6 +193,19 @@ export class Sessions {
     return session;
   }
 
+  /** Puts a notice into an ended session's inbox, for its return. False when nobody knows the session any more. */
+  leave(sessionId: string, record: Omit<InboxRecord, "read">): boolean {
+    const stored = this.#state.sessions.find((one) => one.session_id === sessionId);
+    if (!stored || this.#open.has(sessionId)) return false;
+    const inbox = this.#openInbox(stored.session_id);
+    try {
+      inbox.append([record]);
+    } finally {
+      inbox.close();
+    }
+    return true;
+  }
+
   end(session: Session): void {
     if (!this.#open.has(session.stored.session_id)) return;
     this.onEnd(session);
@@ -265,11 +279,7 @@ export class Sessions {
       stored,
       provisional: false,
       process: { pid: stored.pid, start: stored.start },
-      inbox: Inbox.open({
-        directory: this.#inboxDirectory,
-        sessionId: SessionId.parse(stored.session_id),
-        unreadLimit: this.#unreadLimit,
-      }),
+      inbox: this.#openInbox(stored.session_id),
     };
     session.inbox.attach(isAlive(session.process) ? session.process : undefined);
     this.#open.set(stored.session_id, session);
@@ -277,6 +287,14 @@ export class Sessions {
     crashPoint("sessions.opened");
     this.onChange();
     return session;
+  }
+
+  #openInbox(sessionId: string): Inbox {
+    return Inbox.open({
+      directory: this.#inboxDirectory,
+      sessionId: SessionId.parse(sessionId),
+      unreadLimit: this.#unreadLimit,
+    });
   }
 
   /** The latest ended session with this native id, unless the conversation is also open in a living process (a fork). */

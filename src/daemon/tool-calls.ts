@@ -46,8 +46,7 @@ export class ToolCalls {
   constructor(parts: ToolParts) {
     this.#parts = parts;
     this.#handlers = {
-      intercom_list_agents: async ({ filter }) =>
-        AgentList.parse(await parts.link.request("agents", { filter })),
+      intercom_list_agents: async ({ filter }) => AgentList.parse(await parts.link.ask("agents", { filter })),
       intercom_chat: ({ to, message, if_no_session, expect_reply_within }, { session, messageId }) =>
         parts.sender.send(session, {
           to,
@@ -63,7 +62,7 @@ export class ToolCalls {
       intercom_status: ({ message_id }, { session }) => this.#status(message_id, session),
       intercom_history: async ({ thread_id, limit }, { session }) =>
         History.parse(
-          await parts.link.request("thread", { id: thread_id, limit, session_id: session.stored.session_id }),
+          await parts.link.ask("thread", { id: thread_id, limit, session_id: session.stored.session_id }),
         ),
     };
   }
@@ -158,7 +157,7 @@ export class ToolCalls {
       ];
       return { message_id, thread_id: thread_id ?? new_thread_id ?? "", status: "queued", states };
     }
-    return (await this.#parts.link.request("message", {
+    return (await this.#parts.link.ask("message", {
       id: message_id,
       session_id: session.stored.session_id,
     })) as MessageStatus; // boundary: the hub's answer

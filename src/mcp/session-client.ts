@@ -5,17 +5,21 @@ import { IntercomError } from "../protocol/errors.ts";
 import { pidHeaders } from "../protocol/hook.ts";
 import { newMessageId } from "../protocol/ids.ts";
 import { RegisterAnswer, type RegisterSession, SessionEvent, ToolAnswer } from "../protocol/local-api.ts";
+import type { ToolName } from "../protocol/tools.ts";
 import { version } from "../protocol/version.ts";
 import { log } from "../system/log.ts";
-import { linesOf, openOverSocket, requestOverSocket } from "../system/socket.ts";
+import { isLate, linesOf, openOverSocket, requestOverSocket } from "../system/socket.ts";
 import { background, backoff, delay } from "../system/wait.ts";
 
 /** ms a tool call waits for a daemon that was there and is restarting */
 const daemonPatienceMs = 8_000;
 /** ms a tool call waits for a daemon that was never met: the agent soon learns that none runs here */
 const firstPatienceMs = 2_000;
-/** ms a tool call may take at the daemon: the hub's own limits lie below */
-const callTimeoutMs = 30_000;
+/** ms a tool call may take at the daemon, which waits 4 s for the hub */
+const callTimeoutMs = 10_000;
+
+/** tools whose call a hanging daemon may carry out after all */
+const sending = new Set<string>(["intercom_chat", "intercom_reply"] satisfies ToolName[]);
 
 export type SessionClientOptions = {
   socket: string;
@@ -47,12 +51,17 @@ export class SessionClient {
 
   /** Runs a tool at the daemon; throws `daemon_unreachable` when it stays away. */
   async call(tool: string, given: unknown): Promise<ToolAnswer> {
-    const body = { pid: this.#options.registration().pid, message_id: newMessageId(), arguments: given };
-    const answer = await this.#patiently(async () => {
-      if (!this.#session) await this.#register();
-      return this.#post(`/api/tool/${tool}`, body);
-    });
-    return ToolAnswer.parse(answer);
+    const message_id = newMessageId();
+    const body = { pid: this.#options.registration().pid, message_id, arguments: given };
+    try {
+      const answer = await this.#patiently(async () => {
+        if (!this.#session) await this.#register();
+        return this.#post(`/api/tool/${tool}`, body);
+      });
+      return ToolAnswer.parse(answer);
+    } catch (error) {
+      throw isLate(error) && sending.has(tool) ? maybeSent(error, message_id) : error;
+    }
   }
 
   /** Tells the daemon that a delivery was written to the agent whole. */
@@ -128,4 +137,11 @@ export class SessionClient {
       timeoutMs: callTimeoutMs,
     });
   }
+}
+
+function maybeSent(late: IntercomError, messageId: string): IntercomError {
+  return new IntercomError(late.code, `${late.message}; whether it took the message is not known`, {
+    hint: `before you send it again: intercom_status(message_id="${messageId}")`,
+    cause: late,
+  });
 }

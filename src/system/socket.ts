@@ -27,31 +27,49 @@ export async function requestOverSocket(
   throw errorFromBody(body) ?? new IntercomError("internal", `${request.path} answered ${response.status}`);
 }
 
-/** The same, but hands over the response itself: for streams. */
+/** The same, but hands over the response itself; with a `signal`, a stream that only its headers have a deadline for. */
 export async function openOverSocket(
   socket: string,
   unreachable: Extract<ErrorCode, "daemon_unreachable" | "hub_unreachable">,
   { method, path, body, headers, timeoutMs = 10_000 }: SocketRequest,
   signal?: AbortSignal,
 ): Promise<Response> {
-  const timeout = AbortSignal.timeout(timeoutMs);
+  const deadline = deadlineFor(timeoutMs, signal);
   try {
     return await fetch(`http://localhost${path}`, {
       unix: socket,
       method: method ?? (body === undefined ? "GET" : "POST"),
       headers: { ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: signal ?? timeout,
+      signal: deadline.signal,
     });
   } catch (cause) {
     const who = unreachable === "daemon_unreachable" ? "the daemon" : "the hub";
-    const late = cause instanceof Error && cause.name === "TimeoutError";
-    throw new IntercomError(
-      unreachable,
-      late ? `${who} did not answer within ${timeoutMs / 1000} s` : `${who} does not answer at ${socket}`,
-      { cause },
-    );
+    if (!isTimeout(cause))
+      throw new IntercomError(unreachable, `${who} does not answer at ${socket}`, { cause });
+    throw new IntercomError(unreachable, `${who} did not answer within ${timeoutMs / 1000} s`, {
+      hint: "it is there and says nothing; what to do: ai-intercom doctor",
+      cause,
+    });
+  } finally {
+    deadline.opened();
   }
+}
+
+/** Somebody is there and said nothing in time: what was asked may still be done. */
+export function isLate(error: unknown): error is IntercomError {
+  return error instanceof IntercomError && isTimeout(error.cause);
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof Error && error.name === "TimeoutError";
+}
+
+function deadlineFor(ms: number, stream: AbortSignal | undefined): { signal: AbortSignal; opened(): void } {
+  if (!stream) return { signal: AbortSignal.timeout(ms), opened: () => {} };
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(new DOMException("no answer in time", "TimeoutError")), ms);
+  return { signal: AbortSignal.any([stream, late.signal]), opened: () => clearTimeout(timer) };
 }
 
 /** The lines of a stream, without empty ones: those only keep it alive. */
@@ -104,6 +122,6 @@ async function answers(path: string): Promise<boolean> {
     await fetch("http://localhost/health", { unix: path, signal: AbortSignal.timeout(1000) });
     return true;
   } catch (error) {
-    return error instanceof Error && error.name === "TimeoutError";
+    return isTimeout(error);
   }
 }
