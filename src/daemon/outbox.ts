@@ -7,7 +7,7 @@ import { IntercomError } from "../protocol/errors.ts";
 import { Receipt, RouteInput } from "../protocol/hub-api.ts";
 import { crashPoint } from "../system/crash-point.ts";
 import { replaceFile, syncDirectory, writeAll } from "../system/files.ts";
-import { log } from "../system/log.ts";
+import { setAside } from "../system/set-aside.ts";
 
 const Entry = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("route"), session_id: z.string(), at: z.string(), input: RouteInput }),
@@ -39,11 +39,12 @@ export class Outbox {
   static open(path: string): Outbox {
     const fd = openAppend(path);
     syncDirectory(dirname(path));
-    const text = readFileSync(path, "utf8");
-    const lines = text.split("\n").filter((line) => line.trim() !== "");
-    const entries = lines.flatMap((line) => readEntry(path, line));
-    const outbox = new Outbox(path, fd, entries, text.length);
-    if (entries.length !== lines.length || (text !== "" && !text.endsWith("\n"))) outbox.#rewrite();
+    const bytes = readFileSync(path);
+    const { entries, damaged, clean } = readEntries(bytes);
+    if (damaged.length > 0) setAside(`${path}.corrupt`, "the outbox", damaged);
+    crashPoint("outbox.quarantined");
+    const outbox = new Outbox(path, fd, entries, bytes.length);
+    if (!clean) outbox.#rewrite();
     return outbox;
   }
 
@@ -131,8 +132,8 @@ export class Outbox {
     replaceFile(this.#path, text);
     closeSync(this.#fd);
     this.#fd = openAppend(this.#path);
-    this.#bytes = text.length;
-    this.#compactAbove = Math.max(compactAboveBytes, 2 * text.length);
+    this.#bytes = Buffer.byteLength(text);
+    this.#compactAbove = Math.max(compactAboveBytes, 2 * this.#bytes);
   }
 }
 
@@ -144,12 +145,39 @@ function openAppend(path: string): number {
   );
 }
 
-/** A torn last line was never accepted; any other unreadable line is reported and left behind. */
-function readEntry(path: string, line: string): OutboxEntry[] {
+/** `clean`: every byte belongs to a whole line. */
+function readEntries(bytes: Buffer): { entries: OutboxEntry[]; damaged: Buffer[]; clean: boolean } {
+  const entries: OutboxEntry[] = [];
+  const damaged: Buffer[] = [];
+  const text = bytes.toString("latin1"); // a character is a byte
+  const lines = text.split("\n");
+  let clean = lines.pop() === "";
+  for (const line of clean ? lines : text.split("\n")) {
+    const whole = readEntry(line);
+    if (whole) {
+      entries.push(whole);
+      continue;
+    }
+    clean = false;
+    // a newline was lost: inside of an entry every quote is escaped, so this can only be where one begins
+    for (const piece of line.split(/(?=\{"kind":")/)) {
+      const kept = piece.replace(/^\0+|\0+$/g, "");
+      const entry = readEntry(kept);
+      if (entry) entries.push(entry);
+      else if (kept.trim() !== "") damaged.push(Buffer.from(kept, "latin1"));
+    }
+  }
+  return { entries, damaged, clean };
+}
+
+/** Undefined when these bytes are no entry. */
+function readEntry(bytes: string): OutboxEntry | undefined {
   try {
-    return [Entry.parse(JSON.parse(line))];
-  } catch (error) {
-    log.warn("a line of the outbox cannot be read and is left out", { file: path, error });
-    return [];
+    return Entry.parse(JSON.parse(strictUtf8.decode(Buffer.from(bytes, "latin1"))));
+  } catch {
+    return undefined;
   }
 }
+
+/** a damaged byte must not become another text under the same id */
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true });

@@ -17,8 +17,9 @@ import { IntercomError } from "../protocol/errors.ts";
 import type { InboxRecord } from "../protocol/message.ts";
 import { crashPoint } from "../system/crash-point.ts";
 import { isErrno, replaceFile, syncDirectory, writeAll } from "../system/files.ts";
+import { setAside } from "../system/set-aside.ts";
 import { flagBytes, type Mark, readLine, writeLine } from "./mail-line.ts";
-import { type PlacedMail, parseMail, placeMail, setAside } from "./mail-parse.ts";
+import { type PlacedMail, parseMail, placeMail } from "./mail-parse.ts";
 
 export type Mail = Readonly<PlacedMail>;
 
@@ -59,7 +60,7 @@ export class MailFile {
   load(mended = false): void {
     const bytes = this.#readAll();
     const { lines, damaged, clean } = parseMail(bytes);
-    if (damaged.length > 0) setAside(this.path.replace(/\.jsonl$/, ".corrupt"), damaged);
+    if (damaged.length > 0) setAside(this.path.replace(/\.jsonl$/, ".corrupt"), "an inbox", damaged);
     if (!clean) {
       if (mended) throw new IntercomError("internal", `${this.path} cannot be mended`);
       crashPoint("inbox.load.quarantined");

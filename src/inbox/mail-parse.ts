@@ -1,8 +1,5 @@
 // The lines of an inbox file and where they stand; what a crash, a failing disk or a foreign hand left between them.
-import { closeSync, constants, openSync } from "node:fs";
 import type { InboxRecord } from "../protocol/message.ts";
-import { fileSize, writeAll } from "../system/files.ts";
-import { log } from "../system/log.ts";
 import { findRecordStart, type MailLine, type Mark, readLine } from "./mail-line.ts";
 
 /** Where one message stands in the file; offsets in bytes, `length` with the newline. */
@@ -18,9 +15,6 @@ export type PlacedMail = {
 
 /** `clean`: every byte belongs to a canonical line, and no id stands twice. */
 type ParsedMail = { lines: (MailLine & { mail: PlacedMail })[]; damaged: Buffer[]; clean: boolean };
-
-/** bytes of damaged lines kept for a person to look at */
-const maxCorruptBytes = 1024 * 1024;
 
 export function parseMail(bytes: Buffer): ParsedMail {
   const parsed: ParsedMail = { lines: [], damaged: [], clean: true };
@@ -64,18 +58,4 @@ export function placeMail(
   mark: Mark,
 ): PlacedMail {
   return { id, thread: thread_id, local: local === true, at, length, flagAt, mark };
-}
-
-/** Damaged lines go to a file of their own, never thrown away while there is room. */
-export function setAside(path: string, damaged: Buffer[]): void {
-  const bytes = damaged.reduce((sum, line) => sum + line.length, 0);
-  log.warn("damaged lines of an inbox were set aside", { path, lines: damaged.length, bytes });
-  if (fileSize(path) + bytes > maxCorruptBytes) return;
-  const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW } = constants;
-  const fd = openSync(path, O_APPEND | O_CREAT | O_WRONLY | O_NOFOLLOW, 0o600);
-  try {
-    for (const line of damaged) writeAll(fd, Buffer.concat([line, Buffer.from("\n")]));
-  } finally {
-    closeSync(fd);
-  }
 }

@@ -119,6 +119,12 @@ describe("a home that is not as it should be", () => {
       /^look at it, then remove it: less \S+s-1.corrupt; rm \S+s-1.corrupt$/,
     ],
     [
+      "lines of the outbox set aside",
+      (home) => write(`${home}/outbox.jsonl.corrupt`, "torn"),
+      "outbox_damaged",
+      /^read what was meant to go out, .*: less \S+outbox.jsonl.corrupt; rm \S+outbox.jsonl.corrupt$/,
+    ],
+    [
       "a dead writer's file",
       (home) => write(`${home}/daemon.json.4194304.tmp`, "{"),
       "stale_file",

@@ -78,12 +78,30 @@ test("outbox: cut at every byte of its tail, whole entries stay and nothing else
   }
 });
 
-test("outbox: an unreadable line is left out, the rest goes on", () => {
+test("outbox: an unreadable line is kept beside, the rest goes on", () => {
   const path = `${scratch()}/outbox.jsonl`;
   Outbox.open(path).add([route(1)], { durable: true });
   appendFileSync(path, '{"kind":"route"\n\0\0\0\n');
   Outbox.open(path).add([route(2)], { durable: true });
   expect(drain(Outbox.open(path))).toEqual([route(1), route(2)]);
+  expect(readFileSync(`${path}.corrupt`, "utf8")).toBe('{"kind":"route"\n');
+});
+
+test("outbox: a lost newline or a changed byte takes no other entry with it", () => {
+  const path = `${scratch()}/outbox.jsonl`;
+  const quoting = route(2);
+  if (quoting.kind === "route") quoting.input.payload.message = '{"kind":"route"} é';
+  Outbox.open(path).add([route(1), quoting, route(3)], { durable: true });
+  const bytes = readFileSync(path);
+  const lost = Buffer.from(bytes);
+  lost[bytes.indexOf("\n")] = 0;
+  writeFileSync(path, lost);
+  expect(drain(Outbox.open(path))).toEqual([route(1), quoting, route(3)]);
+  const changed = Buffer.from(bytes);
+  changed[bytes.indexOf("é")] = 0xff;
+  writeFileSync(path, changed);
+  expect(drain(Outbox.open(path))).toEqual([route(1), route(3)]);
+  expect(readFileSync(`${path}.corrupt`).includes("msg-2")).toBe(true);
 });
 
 test("outbox: what was sent leaves the file when it grows", () => {

@@ -144,6 +144,14 @@ function checkSocketPath({ paths }: Observed): Check[] {
 function checkSetAside({ paths }: Observed): Check[] {
   return filesIn(paths).flatMap(({ path, stat }) => {
     const word = shellWord(path);
+    if (path === `${paths.outbox}.corrupt`)
+      return [
+        warn(
+          "outbox_damaged",
+          `${path}: ${stat.size} bytes of the outbox that could not be read, set aside ${stat.mtime.toISOString()}: what they held was not sent`,
+          `read what was meant to go out, have it sent again, then remove it: less ${word}; rm ${word}`,
+        ),
+      ];
     if (/\.corrupt(\W|$)/.test(path))
       return [
         warn(

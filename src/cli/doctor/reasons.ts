@@ -46,6 +46,7 @@ export const reasons = {
   link_revoked: "a person revoked this machine",
   link_refused: "the hub refuses this machine",
   outbox: "nothing waits for the hub for long",
+  outbox_damaged: "lines of the outbox could not be read: messages in them were not sent",
   outbox_waiting: "messages or receipts wait on this disk for the hub",
   database: "the hub's database is whole",
   database_damaged: "the hub's database is damaged",
