@@ -46,6 +46,8 @@ export type DaemonOptions = {
 const sweepMs = 1_000;
 /** ms between looks at what the agents do, for the hub's listing */
 const statusMs = 2_000;
+/** ms a session that the daemon has forgotten has to register again: its MCP server tries every 2 s */
+const forgottenGraceMs = 10_000;
 /** ms that changes are collected before the hub hears of them */
 const presenceDelayMs = 20;
 
@@ -67,6 +69,7 @@ export class Daemon {
   readonly #checkups: Checkups;
   #hubUrl: string;
   #timers: ReturnType<typeof setInterval>[] = [];
+  #forgottenTimer: ReturnType<typeof setTimeout> | undefined;
   #presenceTimer: ReturnType<typeof setTimeout> | undefined;
   #reported = "";
   /** the latest report, on its way or taken */
@@ -131,6 +134,7 @@ export class Daemon {
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#presenceTimer);
+    clearTimeout(this.#forgottenTimer);
     this.#deliveries.stop();
     this.#doorbell.stop();
     this.#waiting.stop();
@@ -195,6 +199,10 @@ export class Daemon {
       every(sweepMs, "looking for ended sessions", () => this.#sessions.sweep()),
       every(statusMs, "looking at sessions", () => this.#presenceIfChanged()),
     ];
+    this.#forgottenTimer = setTimeout(
+      () => background("forgotten inboxes", async () => this.#deliveries.giveBackForgotten()),
+      forgottenGraceMs,
+    );
     this.#link.start();
   }
 

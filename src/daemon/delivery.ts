@@ -10,7 +10,7 @@ import { log } from "../system/log.ts";
 import { identify, isAlive, type ProcessIdentity } from "../system/process.ts";
 import { every } from "../system/wait.ts";
 import type { Outbox } from "./outbox.ts";
-import { activityOf, transcriptReaderOf } from "./session-view.ts";
+import { activityOf, forgottenSession, transcriptReaderOf } from "./session-view.ts";
 import type { Session, Sessions } from "./sessions.ts";
 
 /** ms between looks at the transcripts while a delivery waits for its proof */
@@ -117,6 +117,20 @@ export class Deliveries {
     for (const { nonce, inContext } of session.inbox.openClaims()) if (inContext) session.inbox.forget(nonce);
     for (const { nonce } of claims) this.#forget(nonce);
     this.#laterEvents.delete(session.stored.session_id);
+  }
+
+  /** Inboxes whose sessions the daemon has forgotten, and that nobody has taken up: as if those had ended now. */
+  giveBackForgotten(): void {
+    for (const { sessionId, inbox } of this.#sessions.forgottenInboxes()) {
+      try {
+        if (inbox.unread > 0 || inbox.openClaims().length > 0) {
+          log.warn("mail of a forgotten session goes back to the hub", { session: sessionId });
+          this.giveBack(forgottenSession(sessionId, inbox));
+        }
+      } finally {
+        inbox.close();
+      }
+    }
   }
 
   /** Looks for proofs: often while one is missing, seldom while only an answer is awaited. */

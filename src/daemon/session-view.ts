@@ -1,6 +1,6 @@
 // How a session looks from outside: to scripts, to the hub, and to the proof of its deliveries.
 import type { TranscriptReader } from "../inbox/transcript.ts";
-import { type Activity, integrationOf } from "../integrations/integration.ts";
+import { type Activity, integrationNamed, integrationOf, integrations } from "../integrations/integration.ts";
 import type { LocalSession } from "../protocol/local-api.ts";
 import type { SessionReport, SessionStatus } from "../protocol/session.ts";
 import type { Session } from "./sessions.ts";
@@ -57,6 +57,29 @@ export function activityOf({ stored, process }: Session): Activity {
   return integrationOf(stored.agent).activity(process, hints);
 }
 
+/** Of an agent that we do not know (any more), whatever transcript there is. */
 export function transcriptReaderOf({ stored }: Session): TranscriptReader {
-  return (line) => integrationOf(stored.agent).readTranscriptLine(line);
+  const known = integrationNamed(stored.agent);
+  if (known) return (line) => known.readTranscriptLine(line);
+  return (line) =>
+    integrations.map((one) => one.readTranscriptLine(line)).find((record) => record !== undefined);
+}
+
+/** A session of which nothing is left but its inbox. */
+export function forgottenSession(session_id: string, inbox: Session["inbox"]): Session {
+  const process = { pid: 0, start: "forgotten" };
+  return {
+    stored: {
+      session_id,
+      ...process,
+      project: "forgotten",
+      agent: "unknown",
+      registered_at: new Date(0).toISOString(),
+      summary: "",
+      replied: {},
+    },
+    process,
+    inbox,
+    provisional: false,
+  };
 }

@@ -1,7 +1,9 @@
 // The sessions of this machine: one per running agent process, known by pid and start identity. Registers them,
 // notices when their process ends, and finds an ended one again when its conversation is resumed.
 
+import { readdirSync } from "node:fs";
 import { Inbox } from "../inbox/inbox.ts";
+import { markedSession } from "../inbox/marker.ts";
 import { integrationOf } from "../integrations/integration.ts";
 import { SessionId } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
@@ -139,7 +141,10 @@ export class Sessions {
       ? this.#resumable(body.native_session_id)
       : this.#endedAs(body.session_id);
     if (before) return this.#reopen(before, process, body);
-    return this.#create(process, body);
+    const former = this.#formerId(process, body.last_session_id);
+    const stored = this.#stored(former);
+    if (stored) return this.#reopen(stored, process, body);
+    return this.#create(process, { ...body, session_id: body.session_id ?? former });
   }
 
   /** What a hook or a later registration tells about a known session. Undefined fields change nothing. */
@@ -182,7 +187,7 @@ export class Sessions {
     const { session_id } = session.stored;
     const current = this.#open.get(session_id);
     if (current !== session) {
-      const stored = this.#state.sessions.find((one) => one.session_id === session_id);
+      const stored = this.#stored(session_id);
       if (current) this.update(current, changes);
       else if (stored) this.#state.putSession({ ...stored, ...changes });
       return session;
@@ -195,7 +200,7 @@ export class Sessions {
 
   /** Puts a notice into an ended session's inbox, for its return. False when nobody knows the session any more. */
   leave(sessionId: string, record: Omit<InboxRecord, "read">): boolean {
-    const stored = this.#state.sessions.find((one) => one.session_id === sessionId);
+    const stored = this.#stored(sessionId);
     if (!stored || this.#open.has(sessionId)) return false;
     const inbox = this.#openInbox(stored.session_id);
     try {
@@ -204,6 +209,20 @@ export class Sessions {
       inbox.close();
     }
     return true;
+  }
+
+  /** Inboxes that no session known here has: the daemon's memory was lost, or forgot a session after 30 days. */
+  forgottenInboxes(): { sessionId: string; inbox: Inbox }[] {
+    return readdirSync(this.#inboxDirectory).flatMap((name) => {
+      const sessionId = name.endsWith(".jsonl") ? name.slice(0, -".jsonl".length) : "";
+      if (!SessionId.safeParse(sessionId).success || this.#stored(sessionId)) return [];
+      try {
+        return [{ sessionId, inbox: this.#openInbox(sessionId) }];
+      } catch (error) {
+        log.error("a forgotten session's inbox cannot be opened", { session: sessionId, error });
+        return [];
+      }
+    });
   }
 
   end(session: Session): void {
@@ -235,6 +254,19 @@ export class Sessions {
     this.#open.clear();
   }
 
+  /**
+   * The id that this process had before the daemon forgot it: what its MCP server says, or the marker of its unread
+   * mail. Never one of another process.
+   */
+  #formerId(process: ProcessIdentity, told: string | undefined): string | undefined {
+    const marked = markedSession(this.#inboxDirectory, process);
+    return [told, marked].find((id) => {
+      if (id === undefined || this.#open.has(id) || !SessionId.safeParse(id).success) return false;
+      const stored = this.#stored(id);
+      return !stored || (stored.pid === process.pid && stored.start === process.start);
+    });
+  }
+
   #create(process: ProcessIdentity, body: RegisterSession): Session {
     const wished = body.session_id;
     const holder = wished === undefined ? undefined : this.#open.get(wished);
@@ -261,6 +293,7 @@ export class Sessions {
     });
     const hookWillTell =
       body.native_session_id === undefined &&
+      body.last_session_id === undefined &&
       integrationOf(session.stored.agent).supportsHook("SessionStart");
     session.provisional = hookWillTell;
     if (hookWillTell) setTimeout(() => this.settleIdentity(session), provisionalMs).unref();
@@ -307,14 +340,17 @@ export class Sessions {
   }
 
   #endedAs(sessionId: string | undefined): StoredSession | undefined {
-    if (sessionId === undefined || this.#open.has(sessionId)) return undefined;
+    return sessionId === undefined || this.#open.has(sessionId) ? undefined : this.#stored(sessionId);
+  }
+
+  #stored(sessionId: string | undefined): StoredSession | undefined {
     return this.#state.sessions.find((one) => one.session_id === sessionId);
   }
 
   #freshId(): string {
     for (;;) {
       const id = newSessionId();
-      if (!this.#state.sessions.some((one) => one.session_id === id)) return id;
+      if (!this.#stored(id)) return id;
     }
   }
 }

@@ -1,5 +1,6 @@
 // What a daemon must remember across restarts: its sessions, its projects, its standing with the hub. One small
-// file, replaced whole on each change; changes are rare (a session opens, ends, or is described).
+// file, replaced whole on each change; changes are rare (a session opens, ends, or is described). A copy stands
+// beside it: with the addresses forgotten, mail would wait for sessions that never come back under theirs.
 import { z } from "zod";
 import { Name, SessionId } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
@@ -53,18 +54,20 @@ export class DaemonState {
     this.#data = data;
   }
 
-  /** A file that cannot be read is kept beside and started anew: sessions register again by themselves. */
+  /** A file that cannot be read is kept beside and its copy taken; without one, sessions register again. */
   static open(path: string): DaemonState {
-    const text = readTextIfPresent(path);
-    if (text === undefined) return new DaemonState(path, StoredState.parse({}));
-    try {
-      return new DaemonState(path, StoredState.parse(JSON.parse(text)));
-    } catch (error) {
-      const aside = `${path}.corrupt`;
-      replaceFile(aside, text);
-      log.warn("the daemon's state cannot be read; kept beside, started anew", { file: aside, error });
-      return new DaemonState(path, StoredState.parse({}));
+    const data = read(path);
+    if (data) {
+      const state = new DaemonState(path, data);
+      state.#copy();
+      return state;
     }
+    const copy = read(copyOf(path));
+    const state = new DaemonState(path, copy ?? StoredState.parse({}));
+    if (!copy) return state;
+    log.warn("the daemon's state is taken from its copy", { file: copyOf(path) });
+    state.save();
+    return state;
   }
 
   get sessions(): readonly StoredSession[] {
@@ -106,12 +109,39 @@ export class DaemonState {
 
   private save(): void {
     try {
-      replaceFile(this.#path, `${JSON.stringify(this.#data, null, 1)}\n`);
+      replaceFile(this.#path, textOf(this.#data));
     } catch (cause) {
       throw new IntercomError("internal", `the daemon cannot write ${this.#path}`, {
         cause,
         hint: "is the disk full or read-only? df -h",
       });
     }
+    this.#copy();
+  }
+
+  /** Not fsynced: it is for the day on which the file itself is damaged, not for a power cut. */
+  #copy(): void {
+    try {
+      replaceFile(copyOf(this.#path), textOf(this.#data), { durable: false });
+    } catch (error) {
+      log.warn("the copy of the daemon's state cannot be written", { error });
+    }
+  }
+}
+
+const copyOf = (path: string) => `${path}.copy`;
+const textOf = (data: StoredState) => `${JSON.stringify(data, null, 1)}\n`;
+
+/** Undefined when it is not there or cannot be read; then it is kept beside. */
+function read(path: string): StoredState | undefined {
+  const text = readTextIfPresent(path);
+  if (text === undefined) return undefined;
+  try {
+    return StoredState.parse(JSON.parse(text));
+  } catch (error) {
+    const aside = `${path}.corrupt`;
+    replaceFile(aside, text);
+    log.warn("the daemon's state cannot be read and is kept beside", { file: aside, error });
+    return undefined;
   }
 }

@@ -52,6 +52,12 @@ export class Marker {
   }
 }
 
+/** The session whose unread mail is marked for exactly this process. */
+export function markedSession(inboxDirectory: string, { pid, start }: ProcessIdentity): string | undefined {
+  const content = readContent(`${pendingDirectory(inboxDirectory)}/${pid}`);
+  return typeof content === "object" && content.start === start ? content.session_id : undefined;
+}
+
 /**
  * Removes the markers of processes that are gone, and unreadable ones. For the daemon's start, before sessions are
  * attached: attaching writes the marker of every live session that has unread mail.

@@ -32,6 +32,7 @@ export class SessionClient {
   readonly #options: SessionClientOptions;
   readonly #stopped = new AbortController();
   #session: RegisterAnswer | undefined;
+  #lastSessionId: string | undefined;
   #metDaemon = false;
   #running: Promise<void> | undefined;
 
@@ -110,8 +111,12 @@ export class SessionClient {
 
   async #register(): Promise<void> {
     this.#session = RegisterAnswer.parse(
-      await this.#post("/api/session/register", this.#options.registration()),
+      await this.#post("/api/session/register", {
+        ...this.#options.registration(),
+        last_session_id: this.#lastSessionId,
+      } satisfies RegisterSession),
     );
+    this.#lastSessionId = this.#session.session_id;
     this.#metDaemon = true;
   }
 

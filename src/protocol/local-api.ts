@@ -14,6 +14,8 @@ export const RegisterSession = z
   .object({
     /** wished id; the answer's id counts */
     session_id: SessionId.optional(),
+    /** the id that this very process had before, for a daemon that has forgotten it */
+    last_session_id: SessionId.optional(),
     /** project name; without it the daemon derives it from `cwd` */
     project: Name.optional(),
     /** the agent's process, not the MCP server's */

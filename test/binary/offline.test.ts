@@ -1,6 +1,7 @@
 // What happens while something is away: the other machine, the hub, the own daemon; and what was accepted before
 // arrives afterwards, once and in order.
 import { expect, test } from "bun:test";
+import { rm } from "node:fs/promises";
 import { Fleet } from "../rig/fleet";
 import { waitFor } from "../rig/wait";
 
@@ -104,6 +105,35 @@ test("a daemon killed and started again: the session, its address and its unread
   expect(
     (await mnemos.call("intercom_check_inbox")).messages.map((one: { message: string }) => one.message),
   ).toEqual(["after"]);
+}, 60_000);
+
+test("a daemon that lost its memory altogether: who runs keeps address and mail, what nobody takes goes back", async () => {
+  await using fleet = await Fleet.start(["limn"]);
+  const atlas = fleet.add("atlas");
+  await atlas.json("join", (await fleet.machine("limn").json("invite")).code);
+  const daemon = await atlas.serve("daemon");
+  await atlas.linked();
+  const website = await atlas.agent("website");
+  const mortal = await atlas.agent("mortal");
+  const mnemos = await fleet.machine("limn").agent("mnemos");
+  const before = await website.registered();
+  await mnemos.call("intercom_chat", { to: "atlas/website", message: "kept" });
+  const lost = await mnemos.call("intercom_chat", { to: "atlas/mortal", message: "lost?" });
+  await daemon.kill("SIGKILL");
+  await mortal.kill();
+  await Bun.write(`${atlas.home}/daemon.json`, "\0\0\0");
+  await rm(`${atlas.home}/daemon.json.copy`);
+  await atlas.serve("daemon");
+  await atlas.linked();
+  expect(await website.registered()).toBe(before);
+  expect(await website.context()).toContain("| kept");
+  await waitFor(
+    "the mail of the dead session at the hub",
+    async () =>
+      (await mnemos.call("intercom_status", { message_id: lost.message_id })).states.at(-1)?.reason ===
+      "session ended",
+    { timeoutMs: 20_000 },
+  );
 }, 60_000);
 
 test("a long history is cut to what one answer may hold, says so, and leaves the link alone", async () => {
