@@ -7,7 +7,13 @@ import { basename } from "node:path";
 export type ProcessIdentity = { pid: number; start: string };
 
 /** What a process looks like from outside: to recognise an agent CLI or a wrapper. */
-export type ProcessLook = ProcessIdentity & { parent: number; name: string; argv: string[] };
+export type ProcessLook = ProcessIdentity & {
+  parent: number;
+  name: string;
+  argv: string[];
+  /** it has a controlling terminal */
+  terminal?: boolean;
+};
 
 /** The process that runs as `pid` now; undefined when there is none (a zombie counts as none). */
 function lookAt(pid: number): ProcessLook | undefined {
@@ -38,15 +44,18 @@ export function ancestry(pid: number): ProcessLook[] {
 
 const isPid = (pid: number) => Number.isSafeInteger(pid) && pid > 0;
 
-/** `/proc/<pid>/stat`: pid (comm) state ppid … field 22 = start time in ticks since boot (proc(5)). */
-function readStat(pid: number): { name: string; parent: number; start: string } | undefined {
+type Stat = Pick<ProcessLook, "name" | "parent" | "start" | "terminal">;
+
+/** `/proc/<pid>/stat`: pid (comm) state ppid pgrp session tty_nr … field 22 = start in ticks since boot (proc(5)). */
+function readStat(pid: number): Stat | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     const close = stat.lastIndexOf(")");
     const fields = stat.slice(close + 2).split(" ");
     if (fields[0] === "Z" || fields[0] === "X") return undefined;
     const name = stat.slice(stat.indexOf("(") + 1, close);
-    return { name, parent: Number(fields[1]), start: `${bootId()}-${fields[19]}` };
+    const [parent, terminal] = [Number(fields[1]), fields[4] !== "0"];
+    return { name, parent, terminal, start: `${bootId()}-${fields[19]}` };
   } catch {
     return undefined;
   }
@@ -59,7 +68,7 @@ function lookAtLinux(pid: number): ProcessLook | undefined {
     const argv = readFileSync(`/proc/${pid}/cmdline`, "utf8")
       .split("\0")
       .filter((part) => part !== "");
-    return { pid, parent: stat.parent, start: stat.start, name: executableName(pid, stat.name), argv };
+    return { pid, ...stat, name: executableName(pid, stat.name), argv };
   } catch {
     return undefined; // gone between two reads
   }
@@ -76,17 +85,18 @@ function executableName(pid: number, comm: string): string {
 
 function lookAtPs(pid: number): ProcessLook | undefined {
   try {
-    const line = execFileSync("/bin/ps", ["-o", "ppid=,stat=,lstart=,command=", "-p", String(pid)], {
+    const line = execFileSync("/bin/ps", ["-o", "ppid=,stat=,tty=,lstart=,command=", "-p", String(pid)], {
       encoding: "utf8",
       env: { LC_ALL: "C" },
     });
-    const match = /^\s*(\d+)\s+(\S+)\s+(\w{3} \w{3}\s+\d+ [\d:]+ \d{4})\s+(.*)$/.exec(line.trimEnd());
+    const match = /^\s*(\d+)\s+(\S+)\s+(\S+)\s+(\w{3} \w{3}\s+\d+ [\d:]+ \d{4})\s+(.*)$/.exec(line.trimEnd());
     if (!match || match[2]?.startsWith("Z")) return undefined;
-    const argv = (match[4] ?? "").split(" ");
+    const argv = (match[5] ?? "").split(" ");
     return {
       pid,
       parent: Number(match[1]),
-      start: `ps-${Date.parse(match[3] ?? "") / 1000}`,
+      terminal: !/^[?-]/.test(match[3] ?? "?"),
+      start: `ps-${Date.parse(match[4] ?? "") / 1000}`,
       name: basename(argv[0] ?? ""),
       argv,
     };
