@@ -21,6 +21,7 @@ import { listenAddress, localUrl, publicUrl, refuseOpenPlainHttp } from "./liste
 import { Notices } from "./notices.ts";
 import { Operations } from "./operations.ts";
 import { isoAt, type Parts } from "./parts.ts";
+import { Pruning } from "./pruning.ts";
 import { Router } from "./routing.ts";
 import { Server } from "./server.ts";
 
@@ -30,10 +31,13 @@ export type HubOptions = { config: Config; paths: HomePaths; now?: () => number 
 const sweepMs = 10_000;
 /** ms between looks at answers that are due and notices that are owed */
 const noticesMs = 1_000;
+/** ms between steps of forgetting what is long over */
+const pruningMs = 500;
 
 export class Hub {
   readonly #parts: Parts;
   readonly #notices: Notices;
+  readonly #pruning: Pruning;
   readonly #stopping = new AbortController();
   readonly #lock: Lock;
   readonly #doors: Bun.Server<LinkSocketData>[] = [];
@@ -75,6 +79,7 @@ export class Hub {
     });
     this.#parts = { store, events, links, config, now };
     this.#notices = new Notices(this.#parts);
+    this.#pruning = new Pruning(this.#parts);
     const enrolment = new Enrolment(this.#parts, {
       inviteUrl: () => publicUrl(config, this.port),
       tellNotices,
@@ -150,6 +155,7 @@ export class Hub {
     this.#timers = [
       setInterval(() => background("sweep", () => this.sweep()), sweepMs),
       setInterval(() => this.#notices.tell(), noticesMs),
+      setInterval(() => background("pruning", () => this.#pruning.step()), pruningMs),
     ];
     log.info("hub listens", { url: this.url });
   }

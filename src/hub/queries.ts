@@ -4,11 +4,12 @@ import type { Caller, HubParsed } from "../protocol/hub-api.ts";
 import { maxFrameBytes } from "../protocol/link.ts";
 import type { History, HistoryMessage, MessageState, MessageStatus } from "../protocol/message.ts";
 import type { StoredMessage } from "../store/store.ts";
+import type { Config } from "../system/config.ts";
 import { isoAt, type Parts } from "./parts.ts";
 import { isMember } from "./thread.ts";
 
 export async function messageStatus(
-  { store }: Parts,
+  { store, config }: Parts,
   caller: Caller,
   { id, session_id }: HubParsed<"message">,
 ): Promise<MessageStatus> {
@@ -16,7 +17,9 @@ export async function messageStatus(
   const members = message ? await store.members(message.thread_id) : undefined;
   // To a stranger, a message that is not theirs and one that does not exist look the same.
   if (!message || !members || !mayRead(caller, members, session_id))
-    throw new IntercomError("unknown_message", `there is no message ${id} in your threads`);
+    throw new IntercomError("unknown_message", `there is no message ${id} in your threads`, {
+      hint: forgotten(config),
+    });
   const several = message.deliveries.length > 1;
   const states = (await store.states(id)).map(({ state, at, reason, to }) => ({
     state,
@@ -28,12 +31,13 @@ export async function messageStatus(
 }
 
 export async function threadHistory(
-  { store }: Parts,
+  { store, config }: Parts,
   caller: Caller,
   { id, limit, session_id }: HubParsed<"thread">,
 ): Promise<History> {
   const members = await store.members(id);
-  if (!members) throw new IntercomError("unknown_thread", `there is no thread ${id}`);
+  if (!members)
+    throw new IntercomError("unknown_thread", `there is no thread ${id}`, { hint: forgotten(config) });
   if (!mayRead(caller, members, session_id))
     throw new IntercomError("not_a_member", `thread ${id} is between others`, {
       hint: "only its ends and the person may read it",
@@ -41,6 +45,12 @@ export async function threadHistory(
   const messages = (await store.thread(id, limit)).map(inHistory);
   const kept = newestWithin(messages, historyBytes);
   return { thread_id: id, messages: kept, ...(kept.length < messages.length ? { more: true } : {}) };
+}
+
+function forgotten({ hub: { keep_days } }: Config): string | undefined {
+  return keep_days === 0
+    ? undefined
+    : `check the id; finished threads are kept for ${keep_days} days (hub.keep_days)`;
 }
 
 /** bytes of JSON one answer may have: half a frame */

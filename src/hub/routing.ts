@@ -5,7 +5,7 @@ import { IntercomError } from "../protocol/errors.ts";
 import type { RouteInput } from "../protocol/hub-api.ts";
 import { newThreadId } from "../protocol/ids.ts";
 import { maxFrameBytes } from "../protocol/link.ts";
-import type { ChatAnswer } from "../protocol/message.ts";
+import type { ChatAnswer, MessageState } from "../protocol/message.ts";
 import type { AcceptOutcome, NewMessage, Recipient, StoredMessage } from "../store/store.ts";
 import { crashPoint } from "../system/crash-point.ts";
 import type { Watch } from "./events.ts";
@@ -41,7 +41,11 @@ export class Router {
     const from = await this.#sender(input.from_agent, asker);
     this.#limitRate(from);
     const known = await this.#parts.store.message(input.payload.message_id);
-    const place = known ? placeOf(known) : await this.#place(input, from);
+    const place = known
+      ? nowhere(known.thread_id)
+      : (await this.#parts.store.pruned(input.payload.message_id))
+        ? nowhere(input.payload.thread_id ?? input.payload.new_thread_id ?? "")
+        : await this.#place(input, from);
     return "recipients" in place ? { later: this.#store(input, from, place) } : { now: place };
   }
 
@@ -65,6 +69,7 @@ export class Router {
       place.recipients,
     );
     refuse(outcome, message_id, place.thread_id);
+    if (outcome.outcome === "duplicate" && outcome.pruned) return answerForPruned(message_id, outcome.pruned);
     return await this.#truth(message_id, watch, input.payload.await_delivery === false ? 0 : deliveredWaitMs);
   }
 
@@ -195,7 +200,7 @@ function contentHash({ from_agent, to_agent, type, payload }: RouteInput): strin
 }
 
 /** A retry goes nowhere new: the store only compares it with what it has. */
-function placeOf({ thread_id }: StoredMessage): Place {
+function nowhere(thread_id: string): Place {
   return { recipients: [], thread_id, opens_thread: false };
 }
 
@@ -208,6 +213,12 @@ function refuse(outcome: AcceptOutcome, messageId: string, threadId: string): vo
         hint: "each message needs an id of its own; a retry repeats the message unchanged",
       })
     : new IntercomError("conflict", `thread id ${threadId} is taken`, { hint: "propose another thread id" });
+}
+
+function answerForPruned(message_id: string, state: MessageState): ChatAnswer {
+  const then = `${state} long ago; its record is no longer kept`;
+  if (state === "failed" || state === "expired") return { status: "error", message_id, error: then };
+  return { status: "delivered", message_id, reason: then };
 }
 
 function isOnItsWay({ deliveries }: StoredMessage): boolean {

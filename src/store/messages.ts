@@ -5,6 +5,7 @@ import type { Message } from "../protocol/message.ts";
 import { addDeadline, dropDeadline } from "./deadlines.ts";
 import { type DeliveryRow, deliveryColumns, recordState, setState } from "./deliveries.ts";
 import { hasHeld, isLoop, type Released, release } from "./loop-guard.ts";
+import { prunedMessage } from "./prune.ts";
 import { findSession, openSessions } from "./sessions.ts";
 import type {
   AcceptOutcome,
@@ -32,6 +33,11 @@ export function accept(
     .get(message.id);
   if (known)
     return known.hash === message.hash ? { outcome: "duplicate" } : { outcome: "conflict", over: "message" };
+  const pruned = prunedMessage(db, message.id);
+  if (pruned)
+    return pruned.hash === message.hash
+      ? { outcome: "duplicate", pruned: pruned.state }
+      : { outcome: "conflict", over: "message" };
   const full = recipients.find((recipient) => waitingFor(db, recipient) >= max_waiting);
   if (full) return { outcome: "full", to: formatAddress(full) };
   if (message.opens_thread && !openThread(db, message)) return { outcome: "conflict", over: "thread" };

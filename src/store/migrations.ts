@@ -140,6 +140,16 @@ const steps: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX reply_deadlines_due ON reply_deadlines (due_at);
   `,
+  `
+  -- what is left of a forgotten message: its id stands for it for ever
+  CREATE TABLE pruned_messages (
+    id TEXT PRIMARY KEY,
+    hash TEXT NOT NULL,
+    state TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX deliveries_thread ON deliveries (thread_id);
+  CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL;
+  `,
 ];
 
 /** Brings the database to this version's schema; refuses one that a newer version has written. */

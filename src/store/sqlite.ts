@@ -11,6 +11,7 @@ import { release } from "./loop-guard.ts";
 import * as machines from "./machines.ts";
 import * as messages from "./messages.ts";
 import { migrate } from "./migrations.ts";
+import { prune, prunedMessage } from "./prune.ts";
 import { applyReceipts } from "./receipts.ts";
 import * as sessions from "./sessions.ts";
 import type { Store } from "./store.ts";
@@ -59,6 +60,7 @@ function sqliteStore(db: Database): Store {
     dueDeadlines: (at, limit) => read(() => deadlines.dueDeadlines(db, at, limit)),
     deadlineTold: (deadline) => write(() => deadlines.deadlineTold(db, deadline)),
     message: (id) => read(() => messages.findMessage(db, id)),
+    pruned: (id) => read(() => prunedMessage(db, id)?.state),
     states: (id) => read(() => messages.messageStates(db, id)),
     members: (thread) => read(() => messages.threadMembers(db, thread)),
     thread: (id, limit) => read(() => messages.threadMessages(db, id, limit)),
@@ -82,6 +84,7 @@ function sqliteStore(db: Database): Store {
       await write(() => machines.forgetUsed(db, at));
       db.run("PRAGMA wal_checkpoint(TRUNCATE)");
     },
+    prune: (step) => write(() => prune(db, step)),
     close: async () => {
       commit.close();
       db.close();
@@ -107,7 +110,7 @@ function counts(db: Database) {
   const none = { messages: 0, waiting: 0, open_sessions: 0, machines: 0 };
   const row = db
     .query<typeof none, []>(
-      `SELECT (SELECT coalesce(max(seq), 0) FROM messages) AS messages,
+      `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'messages'), 0) AS messages,
          (SELECT count(*) FROM deliveries WHERE state IN ('accepted', 'queued')) AS waiting,
          (SELECT count(*) FROM sessions WHERE ended_at IS NULL) AS open_sessions,
          (SELECT count(*) FROM machines WHERE status = 'approved') AS machines`,

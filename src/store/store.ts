@@ -70,7 +70,8 @@ export type LoopGuard = { limit: number; reason: string; notice: string };
 export type AcceptOutcome =
   /** `released`: machines with mail that this word of the person let go */
   | { outcome: "accepted"; changes: StateRecord[]; released: string[] }
-  | { outcome: "duplicate" }
+  /** `pruned`: what became of it, for one that is forgotten */
+  | { outcome: "duplicate"; pruned?: MessageState }
   /** the id stands for another message; or the thread id proposed is taken */
   | { outcome: "conflict"; over: "message" | "thread" }
   /** as many wait for this recipient as may */
@@ -126,6 +127,9 @@ export type DueDeadline = {
   due_at: string;
 };
 
+/** What one step forgot; `next`: where the next one goes on, undefined after the last thread. */
+export type PruneStep = { messages: number; sessions: number; next: number | undefined };
+
 export interface Store {
   // machines.ts
   machine(id: string): Promise<Machine | undefined>;
@@ -169,6 +173,8 @@ export interface Store {
   dueDeadlines(at: string, limit: number): Promise<DueDeadline[]>;
   deadlineTold(deadline: Pick<DueDeadline, "message_id" | "about">): Promise<void>;
   message(id: string): Promise<StoredMessage | undefined>;
+  /** What became of a message that is forgotten; undefined for any other. */
+  pruned(id: string): Promise<MessageState | undefined>;
   states(messageId: string): Promise<StateRecord[]>;
   /** undefined: no such thread. */
   members(thread: string): Promise<Address[] | undefined>;
@@ -206,5 +212,11 @@ export interface Store {
   counts(): Promise<{ messages: number; waiting: number; open_sessions: number; machines: number }>;
   /** Forgets used-up nonces and invites; tidies files. Never forgets a message. */
   maintain(at: string): Promise<void>;
+  // prune.ts
+  /**
+   * Forgets at most `limit` messages of threads that were over before `before`, and sessions that ended before it.
+   * Ids of messages stay known. `after`: 0, then `next` of the step before.
+   */
+  prune(step: { before: string; after: number; limit: number }): Promise<PruneStep>;
   close(): Promise<void>;
 }

@@ -54,6 +54,13 @@ export const Config = z.object({
         .string()
         .optional()
         .describe("path of the hub's SQLite database (default: hub.db in the home)"),
+      keep_days: z.coerce
+        .number()
+        .int()
+        .nonnegative()
+        .max(36_500)
+        .default(90)
+        .describe("days that finished threads and ended sessions are kept; 0: for ever"),
       allowed_hosts: z.array(z.string()).default([]).describe("further Host names the hub answers to"),
       allow_plain_http: flag
         .default(false)

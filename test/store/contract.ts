@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { Store } from "../../src/store/store.ts";
 import { deliveryContract } from "./contract-deliveries.ts";
+import { pruningContract } from "./contract-pruning.ts";
 import { a, at, b, furnish, human, joinRequest, newMessage, present, report, roomy } from "./fixtures.ts";
 
 export type Engine = {
@@ -25,6 +26,7 @@ export function storeContract(name: string, open: () => Promise<Engine>): void {
     sessionContract(store);
     messageContract(store);
     deliveryContract(store);
+    pruningContract(store);
 
     test("everything is there after a restart", async () => {
       const message = newMessage("hello");
