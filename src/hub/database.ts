@@ -1,6 +1,6 @@
 // The hub's database file as `doctor` looks at it, whether the hub runs or not.
 import { existsSync } from "node:fs";
-import { findDamage } from "../store/integrity.ts";
+import { findDamage, type Integrity } from "../store/integrity.ts";
 import type { Config } from "../system/config.ts";
 import type { HomePaths } from "../system/paths.ts";
 import { storeLocation } from "./hub.ts";
@@ -9,8 +9,8 @@ import { storeLocation } from "./hub.ts";
 export function examineDatabase(
   config: Config,
   paths: HomePaths,
-): { path: string; damage: string[] } | undefined {
+): { path: string; found: Integrity } | undefined {
   const path = storeLocation(config, paths);
   if (path.includes("://") || !existsSync(path)) return undefined;
-  return { path, damage: findDamage(path) };
+  return { path, found: findDamage(path) };
 }

@@ -3,6 +3,7 @@
 import { type Database, SQLiteError } from "bun:sqlite";
 import { IntercomError } from "../protocol/errors.ts";
 import { crashPoint } from "../system/crash-point.ts";
+import { isDiskTrouble } from "./integrity.ts";
 
 /** writes in one transaction; storage.md §3: beyond this the latency grows faster than the throughput */
 const maxBatch = 100;
@@ -89,7 +90,7 @@ export class GroupCommit {
 
 function readable(error: unknown): unknown {
   if (!(error instanceof SQLiteError)) return error;
-  const hint = /^SQLITE_(FULL|IOERR|READONLY|CANTOPEN)/.test(error.code ?? "")
+  const hint = isDiskTrouble(error)
     ? "look at the disk that holds hub.db: is it full, or read-only?"
     : undefined;
   return new IntercomError("internal", `the hub's store cannot write: ${error.message}`, {

@@ -7,6 +7,7 @@ import { isErrno } from "../system/files.ts";
 import * as deadlines from "./deadlines.ts";
 import * as deliveries from "./deliveries.ts";
 import { GroupCommit } from "./group-commit.ts";
+import { isDiskTrouble } from "./integrity.ts";
 import { release } from "./loop-guard.ts";
 import * as machines from "./machines.ts";
 import * as messages from "./messages.ts";
@@ -24,7 +25,7 @@ export function openSqlite(path: string): Store {
     migrate(db, path);
   } catch (error) {
     db.close();
-    throw error;
+    throw isDiskTrouble(error) ? diskTrouble(path, error) : error;
   }
   return sqliteStore(db);
 }
@@ -78,7 +79,7 @@ function sqliteStore(db: Database): Store {
     dueNotices: (limit) => read(() => deliveries.dueNotices(db, limit)),
     noticeDone: (notice) => write(() => deliveries.noticeDone(db, notice)),
 
-    check: () => write(() => undefined),
+    check: () => write(rewriteVersion),
     counts: () => read(counts),
     maintain: async (at) => {
       await write(() => machines.forgetUsed(db, at));
@@ -104,6 +105,12 @@ function enrolLocal(db: Database, request: Parameters<typeof machines.enrolLocal
   throw new IntercomError("machine_taken", `another machine is enrolled as ${request.id}`, {
     hint: `choose another name in config.yml (machine.id), or remove that one: ai-intercom machines revoke ${request.id}`,
   });
+}
+
+/** The smallest thing that has to be written: what changes nothing is written too. */
+function rewriteVersion(db: Database): void {
+  const { user_version = 0 } = db.query<{ user_version: number }, []>("PRAGMA user_version").get() ?? {};
+  db.run(`PRAGMA user_version = ${user_version}`);
 }
 
 function counts(db: Database) {
@@ -132,11 +139,20 @@ function connect(path: string): Database {
     db.run("PRAGMA checkpoint_fullfsync = ON");
     return db;
   } catch (error) {
+    if (isDiskTrouble(error)) throw diskTrouble(path, error);
     throw new IntercomError("unparsable_file", `${path} cannot be opened as a SQLite database`, {
       hint: "name another file in hub.store, or move this one away",
       cause: error,
     });
   }
+}
+
+/** The file itself may be whole: nobody should move it away. */
+function diskTrouble(path: string, cause: Error): IntercomError {
+  return new IntercomError("unsafe_file", `${path} cannot be used: ${cause.message}`, {
+    hint: `is the disk full or read-only? df -h ${dirname(path)}`,
+    cause,
+  });
 }
 
 /** The file exists as ours alone before SQLite opens it; its -wal and -shm files inherit the mode. */

@@ -45,6 +45,18 @@ describe("the hub as it answers", () => {
       expect(report.fix(code)).toMatch(fix);
     });
 
+  test("a hub that hangs: its process, not an address to correct", async () => {
+    const machine = newHome();
+    const server = await machine.serve("hub", "--listen", "127.0.0.1:0");
+    process.kill(server.pid, "SIGSTOP");
+    try {
+      expect((await doctor(machine)).fix("hub_silent")).toContain(`kill ${server.pid}`);
+    } finally {
+      process.kill(server.pid, "SIGCONT");
+      await server.kill();
+    }
+  });
+
   test("a damaged database", async () => {
     const machine = newHome();
     const server = await machine.serve("standalone", "--listen", "127.0.0.1:0");

@@ -5,7 +5,7 @@ import { chmod, chown, mkdir, mkdtemp, readdir, rm, symlink } from "node:fs/prom
 import { createServer, type Server } from "node:net";
 import { binary } from "../rig/binary";
 import { doctor } from "../rig/doctor";
-import { Fleet, type Machine } from "../rig/fleet";
+import { Fleet, type Machine, type Server as Running } from "../rig/fleet";
 
 let fleet: Fleet;
 let tools: string;
@@ -178,6 +178,53 @@ describe("a home that is not as it should be", () => {
         await Bun.$`umount ${machine.home}`;
       }
     });
+});
+
+describe("a disk that fails under a hub", () => {
+  const fill = (home: string) => Bun.$`dd if=/dev/zero of=${home}/fill bs=1M`.quiet().nothrow();
+  const withDatabase = async (use: (machine: Machine, server: Running) => Promise<void>) => {
+    const machine = await madeHome();
+    await mount(machine.home, "size=32m,mode=0700,rw");
+    try {
+      const server = await machine.serve("standalone", "--listen", "127.0.0.1:0");
+      await machine.linked();
+      await use(machine, server);
+      await server.kill();
+    } finally {
+      await machine.crash();
+      await Bun.$`umount ${machine.home}`;
+    }
+  };
+
+  test.if(isRoot)("full while it runs: the disk and the store are named", () =>
+    withDatabase(async (machine) => {
+      await fill(machine.home);
+      const report = await doctor(machine);
+      expect(report.fix("disk_full")).toContain("df -h");
+      expect(report.fix("hub_store")).toContain("df -h");
+      expect(report.codes).not.toContain("database_damaged");
+    }),
+  );
+
+  for (const [what, spoil] of [
+    ["full", fill],
+    ["read-only", (home: string) => Bun.$`mount -o remount,ro ${home}`],
+  ] as const)
+    test.if(isRoot)(`${what} at the start: nobody is told to move a database away that is whole`, () =>
+      withDatabase(async (machine, server) => {
+        await server.kill();
+        await spoil(machine.home);
+        const report = await doctor(machine);
+        expect(report.codes).not.toContain("database_damaged");
+        expect(report.fix("database_unchecked")).toContain("df -h");
+        const { code, err } = await machine.run(["standalone", "--listen", "127.0.0.1:0"]);
+        expect({ code, says: /full|read-only/.test(err), moves: /move/.test(err) }).toEqual({
+          code: 1,
+          says: true,
+          moves: false,
+        });
+      }),
+    );
 });
 
 test("every code is in the help", async () => {

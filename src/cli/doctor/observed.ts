@@ -14,7 +14,8 @@ const lookTimeoutMs = 3_000;
 
 type HubSeen =
   | { is: "hub"; at: string; version: string; skewMs: number | undefined; canWrite: boolean }
-  | { is: "away"; at: string; why: string }
+  /** `late`: something is there and says nothing */
+  | { is: "away"; at: string; why: string; late: boolean }
   | { is: "foreign"; at: string };
 
 export type Observed = {
@@ -76,7 +77,7 @@ async function lookForHub(
   if (!(daemon instanceof IntercomError)) return seeHub(daemon.hub_url);
   if (existsSync(hubSocket)) {
     const here = await seeHub("http://localhost", hubSocket);
-    if (here.is !== "away") return here;
+    if (here.is !== "away" || here.late) return here;
   }
   return config instanceof IntercomError ? undefined : seeHub(config.config.hub.url ?? defaultHubUrl);
 }
@@ -104,6 +105,11 @@ async function seeHub(url: string, unix?: string): Promise<HubSeen> {
     return { is: "hub", at, version: found.data.version, skewMs, canWrite: ready.ok };
   } catch (error) {
     const late = error instanceof Error && error.name === "TimeoutError";
-    return { is: "away", at, why: late ? `no answer within ${lookTimeoutMs / 1000} s` : "nothing answers" };
+    return {
+      is: "away",
+      at,
+      late,
+      why: late ? `no answer within ${lookTimeoutMs / 1000} s` : "nothing answers",
+    };
   }
 }

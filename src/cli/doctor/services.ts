@@ -86,8 +86,17 @@ function checkHub({ hub, paths }: Observed): Check[] {
         fail("hub_foreign", `${hub.at} answers, but not as a hub does`, `correct hub.url in ${paths.config}`),
       ];
     case "away": {
-      const isOurs = ["127.0.0.1", "localhost", "[::1]"].includes(URL.parse(hub.at)?.hostname ?? "");
-      const fix = isOurs
+      const holder = lockHolder(`${paths.run}/hub.lock`);
+      const isHere = hub.at === paths.hubSocket || isLoopback(hub.at);
+      if (hub.late && isHere && holder !== undefined)
+        return [
+          fail(
+            "hub_silent",
+            `process ${holder} holds the hub's lock, but ${hub.at}: ${hub.why}`,
+            `kill ${holder}; ai-intercom standalone   # or: ai-intercom hub; kill -9 where it does not end`,
+          ),
+        ];
+      const fix = isLoopback(hub.at)
         ? "ai-intercom standalone   # or, for a hub elsewhere: hub.url in config.yml"
         : `start the hub at ${hub.at}, or correct hub.url in ${paths.config}`;
       return [fail("hub_unreachable", `${hub.at}: ${hub.why}`, fix)];
@@ -167,7 +176,16 @@ function checkDatabase({ config, paths }: Observed): Check[] {
   if (config instanceof IntercomError) return [];
   const database = examineDatabase(config.config, paths);
   if (!database) return [];
-  const { path, damage } = database;
+  const { path, found } = database;
+  if ("unchecked" in found)
+    return [
+      warn(
+        "database_unchecked",
+        `${path}: ${found.unchecked}`,
+        `is the disk full or read-only? df -h ${shellWord(paths.home)}; then again: ai-intercom doctor`,
+      ),
+    ];
+  const { damage } = found;
   if (damage.length === 0) return [ok("database", `${path} is whole`)];
   const word = shellWord(path);
   return [
@@ -178,6 +196,9 @@ function checkDatabase({ config, paths }: Observed): Check[] {
     ),
   ];
 }
+
+const isLoopback = (url: string) =>
+  ["127.0.0.1", "localhost", "[::1]"].includes(URL.parse(url)?.hostname ?? "");
 
 /** The process whose pid was written last into a lock file, if it still runs. */
 function lockHolder(path: string): number | undefined {
