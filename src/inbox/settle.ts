@@ -37,6 +37,11 @@ export type Evidence = {
 export const graceMs = 2_000;
 /** ms after the asker's end when nothing else tells */
 export const askerEndedMs = 20_000;
+/**
+ * new answers after which a held prompt must have been taken up: the request of the first may be older than it, that
+ * of the second goes out behind a tool batch; one to spare
+ */
+const answersPastHeld = 3;
 /** ms a reader has to report that it printed, where the agent keeps no transcript; a restarting daemon is waited for */
 const reportMs = 20_000;
 /** bytes before the claim that are read to know which answers are older than it */
@@ -53,12 +58,21 @@ export function judge(claim: Claim, evidence: Evidence, activity: Activity, now:
   const past = (since: number | undefined, ms: number) => since !== undefined && now - since >= ms;
   const askerGone = claim.carrier === "tool" || activity.askerEndedAt !== undefined;
   if (past(evidence.laterAnswerSince, graceMs)) return "dead";
-  if (past(evidence.laterEventSince, graceMs)) return "dead";
+  if (past(evidence.laterEventSince, graceMs) && !mayBeHeld(claim)) return "dead";
   if (past(evidence.idleSince, graceMs) && askerGone) return "dead";
-  if (past(evidence.askerEndedSince, askerEndedMs) && activity.status !== "working") return "dead";
+  const stands = activity.status === "unknown" || (activity.status !== "working" && !mayBeHeld(claim));
+  if (past(evidence.askerEndedSince, askerEndedMs) && stands) return "dead";
   // nothing but the asker's own report can prove it, and that comes at once or never
   if (!claim.transcript && past(evidence.watchedSince, reportMs)) return "dead";
   return "wait";
+}
+
+/**
+ * A prompt or a ring that meets an agent which has just begun to work is held, with its hook's text, until a tool
+ * batch or the end of the turn; nobody can tell it from the prompt that began the turn.
+ */
+function mayBeHeld(claim: Claim): boolean {
+  return claim.event === "UserPromptSubmit";
 }
 
 /** One open claim and what was found out about it so far. */
@@ -66,6 +80,8 @@ export class Settlement {
   readonly #claim: Claim;
   readonly #tail: TranscriptTail | undefined;
   readonly #answers = new Set<string>();
+  /** answers that began after the claim */
+  #laterAnswers = 0;
   /** what the prompt stands behind whose hook made the claim */
   #promptFollows: string | undefined;
   #evidence: Evidence = { proved: false, answered: false };
@@ -98,7 +114,9 @@ export class Settlement {
     const { claimedAt, transcript } = this.#claim;
     const after =
       record.offset >= (transcript?.size ?? 0) && record.at !== undefined && record.at > claimedAt;
-    if (after) this.#evidence.laterAnswerSince ??= now;
+    if (after) this.#laterAnswers += 1;
+    if (after && this.#laterAnswers >= (mayBeHeld(this.#claim) ? answersPastHeld : 1))
+      this.#evidence.laterAnswerSince ??= now;
   }
 
   /**

@@ -27,6 +27,7 @@ const hookClaim: Claim = {
   claimedAt,
   inContext: false,
 };
+const promptClaim: Claim = { ...hookClaim, event: "UserPromptSubmit" };
 const toolClaim: Claim = { ...hookClaim, carrier: "tool" };
 const now = 50_000;
 const grace = now - graceMs;
@@ -63,6 +64,22 @@ describe("judge", () => {
     ],
     ["(d) not so long ago", hookClaim, { askerEndedSince: askerLong + 1 }, {}, "wait"],
     ["(d) long ago, but the agent works", hookClaim, { askerEndedSince: 0 }, { status: "working" }, "wait"],
+    ["a held prompt: events of the turn know nothing of it", promptClaim, { laterEventSince: 0 }, {}, "wait"],
+    [
+      "a held prompt: so does a dialog that stands open",
+      promptClaim,
+      { askerEndedSince: 0 },
+      { status: "waiting" },
+      "wait",
+    ],
+    ["a prompt's hook gone, agent tells nothing", promptClaim, { askerEndedSince: askerLong }, {}, "dead"],
+    [
+      "a prompt's hook gone, agent idle",
+      promptClaim,
+      { idleSince: grace },
+      { status: "idle", askerEndedAt: 1 },
+      "dead",
+    ],
     ["(e) the agent is dead", hookClaim, {}, { agentDead: true }, "dead"],
     ["(e) dead, but proved", hookClaim, { proved: true, answered: true }, { agentDead: true }, "seen"],
   ];
@@ -96,6 +113,22 @@ function scene(before = "a old -1\n", claim: Partial<Claim> = {}) {
 }
 
 describe("a settlement", () => {
+  test("a prompt held in the first second of a turn: two answers pass before its proof, and it is not doubled", () => {
+    const { write, poll } = scene(undefined, { event: "UserPromptSubmit" });
+    write("a one 1\na two 3000\n");
+    expect([poll(0), poll(10 * graceMs)]).toEqual(["wait", "wait"]);
+    write(`c ${nonce}\n`);
+    expect(poll(11 * graceMs)).toBe("in_context");
+    write("a three 9000\n");
+    expect(poll(12 * graceMs)).toBe("seen");
+  });
+
+  test("a prompt's delivery that was dropped is dead when a third answer knows nothing of it", () => {
+    const { write, poll } = scene(undefined, { event: "UserPromptSubmit" });
+    write("a one 1\na two 3000\na three 6000\n");
+    expect([poll(0), poll(graceMs - 1), poll(graceMs)]).toEqual(["wait", "wait", "dead"]);
+  });
+
   test("proof, then a new answer", () => {
     const { write, poll } = scene();
     expect(poll(0)).toBe("wait");
