@@ -42,7 +42,6 @@ export class Outbox {
     const bytes = readFileSync(path);
     const { entries, damaged, clean } = readEntries(bytes);
     if (damaged.length > 0) setAside(`${path}.corrupt`, "the outbox", damaged);
-    crashPoint("outbox.quarantined");
     const outbox = new Outbox(path, fd, entries, bytes.length);
     if (!clean) outbox.#rewrite();
     return outbox;
