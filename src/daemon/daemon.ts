@@ -17,6 +17,7 @@ import type { HomePaths } from "../system/paths.ts";
 import { isAlive } from "../system/process.ts";
 import { background, every } from "../system/wait.ts";
 import { Arrivals } from "./arrivals.ts";
+import { Bells } from "./bells.ts";
 import { Checkups } from "./checkup.ts";
 import { Deliveries } from "./delivery.ts";
 import { Doorbell } from "./doorbell.ts";
@@ -62,6 +63,7 @@ export class Daemon {
   readonly #arrivals: Arrivals;
   readonly #deliveries: Deliveries;
   readonly #events = new SessionEvents();
+  readonly #bells: Bells;
   readonly #doorbell: Doorbell;
   readonly #waiting: Waiting;
   readonly #link: Link;
@@ -100,7 +102,13 @@ export class Daemon {
     });
     this.#arrivals = new Arrivals(this.#sessions, this.#outbox);
     this.#deliveries = new Deliveries(this.#sessions, this.#outbox, config.language);
-    this.#doorbell = new Doorbell(this.#sessions, this.#events, config.language);
+    this.#bells = new Bells(paths.bell);
+    this.#doorbell = new Doorbell({
+      sessions: this.#sessions,
+      events: this.#events,
+      bells: this.#bells,
+      language: config.language,
+    });
     this.#waiting = new Waiting({
       sessions: this.#sessions,
       outbox: this.#outbox,
@@ -152,7 +160,6 @@ export class Daemon {
 
   async #open(): Promise<void> {
     const { config, paths } = this.#options;
-    this.#sessions.onChange = () => this.#presenceSoon();
     this.#sessions.onEnd = (session) => {
       this.#deliveries.giveBack(session);
       this.#doorbell.forget(session);
@@ -171,6 +178,12 @@ export class Daemon {
     this.#deliveries.onMail = onMail;
     this.#events.onGone = () => this.#sessions.sweep();
     this.#sessions.restore();
+    // not before all are restored: a bell of a session that is not there yet would be taken down
+    this.#sessions.onChange = () => {
+      this.#hangBells();
+      this.#presenceSoon();
+    };
+    this.#sessions.onChange();
     removeStaleMarkers(paths.inbox, (marker) => isAlive(marker));
     const parts = { sessions: this.#sessions, deliveries: this.#deliveries, link: this.#link };
     const toolCalls = new ToolCalls({
@@ -204,6 +217,11 @@ export class Daemon {
       forgottenGraceMs,
     );
     this.#link.start();
+  }
+
+  #hangBells(): void {
+    const waiting = this.#sessions.all().filter(({ stored }) => stored.wake === "hook");
+    this.#bells.hangFor(waiting.map(({ stored }) => stored.pid));
   }
 
   #makeLink(): Link {

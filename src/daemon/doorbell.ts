@@ -4,6 +4,7 @@
 import { headerName } from "../inbox/framing.ts";
 import { randomHex } from "../protocol/ids.ts";
 import { every } from "../system/wait.ts";
+import type { Bells } from "./bells.ts";
 import type { SessionEvents } from "./session-events.ts";
 import { activityOf } from "./session-view.ts";
 import type { Session, Sessions } from "./sessions.ts";
@@ -13,6 +14,8 @@ const sweepMs = 1_000;
 /** ms until the same idle period is rung again, doubling from the first to the last */
 const firstPauseMs = 5_000;
 const longestPauseMs = 300_000;
+/** ms without anybody who takes a ring until that is said; a hook waits a moment after its agent became idle */
+const deafMs = 2_000;
 /** senders named in a ring */
 const sendersNamed = 3;
 
@@ -22,14 +25,23 @@ type Rung = { idleSince: number; at: number; pauseMs: number; rings: number };
 export class Doorbell {
   readonly #sessions: Sessions;
   readonly #events: SessionEvents;
+  readonly #bells: Bells;
   readonly #language: "en" | "fr";
   readonly #rung = new Map<string, Rung>();
+  /** session id → since when nobody takes its rings: no hook waits, no MCP server listens; unix ms */
+  readonly #unheard = new Map<string, number>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  constructor(sessions: Sessions, events: SessionEvents, language: "en" | "fr") {
-    this.#sessions = sessions;
-    this.#events = events;
-    this.#language = language;
+  constructor(parts: {
+    sessions: Sessions;
+    events: SessionEvents;
+    bells: Bells;
+    language: "en" | "fr";
+  }) {
+    this.#sessions = parts.sessions;
+    this.#events = parts.events;
+    this.#bells = parts.bells;
+    this.#language = parts.language;
   }
 
   start(): void {
@@ -44,6 +56,7 @@ export class Doorbell {
 
   forget(session: Session): void {
     this.#rung.delete(session.stored.session_id);
+    this.#unheard.delete(session.stored.session_id);
   }
 
   /** How often its present idle period was rung. */
@@ -51,10 +64,16 @@ export class Doorbell {
     return this.#rung.get(session.stored.session_id)?.rings ?? 0;
   }
 
+  /** Can a ring reach the agent, as far as is known? */
+  canRing({ stored: { session_id, wake } }: Session): boolean {
+    const unheardSince = this.#unheard.get(session_id);
+    return (wake ?? "none") !== "none" && (unheardSince === undefined || Date.now() - unheardSince < deafMs);
+  }
+
   /** Rings if mail can be taken, the agent is idle, and this idle period was not rung a moment ago. */
   consider(session: Session): void {
     const { inbox, stored } = session;
-    if (stored.wake !== "socket" || inbox.unread <= inbox.waitingOnClaim) return;
+    if (inbox.unread <= inbox.waitingOnClaim || (stored.wake ?? "none") === "none") return;
     const { status, since: idleSince = 0 } = activityOf(session);
     if (status !== "idle") return;
     const last = this.#rung.get(stored.session_id);
@@ -62,8 +81,18 @@ export class Doorbell {
     if (again && Date.now() - last.at < last.pauseMs) return;
     const pauseMs = again ? Math.min(longestPauseMs, last.pauseMs * 2) : firstPauseMs;
     const rings = again ? last.rings + 1 : 1;
+    if (!this.#ring(session)) return;
     this.#rung.set(stored.session_id, { idleSince, at: Date.now(), pauseMs, rings });
-    this.#events.ring(session, ringText(session, this.#language));
+  }
+
+  /** False: nobody waited for it, which costs nothing to find out; so the next look tries again. */
+  #ring(session: Session): boolean {
+    const { session_id, wake, pid } = session.stored;
+    const text = () => ringText(session, this.#language);
+    const heard = wake === "hook" ? this.#bells.ring(pid, text) : this.#events.ring(session, text);
+    if (heard) this.#unheard.delete(session_id);
+    else if (!this.#unheard.has(session_id)) this.#unheard.set(session_id, Date.now());
+    return heard;
   }
 }
 

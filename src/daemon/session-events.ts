@@ -43,10 +43,12 @@ export class SessionEvents {
     this.#tell(session.stored.session_id, { event: "mail", waiting: session.inbox.unread });
   }
 
-  ring(session: Session, text: string): void {
+  /** False: no MCP server of the session is there to ring. */
+  ring(session: Session, text: () => string): boolean {
     // one bell is enough, where an agent has two MCP servers of ours
     const listener = [...this.#listeners].findLast((one) => one.sessionId === session.stored.session_id);
-    listener?.send(lineOf({ event: "ring", text }));
+    listener?.send(lineOf({ event: "ring", text: text() }));
+    return listener !== undefined;
   }
 
   /** How many MCP servers of the session were asked to answer. */

@@ -4,6 +4,7 @@
 import { z } from "zod";
 import { Name, SessionId } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
+import { WakeRoute } from "../protocol/session.ts";
 import { readTextIfPresent, replaceFile } from "../system/files.ts";
 import { log } from "../system/log.ts";
 
@@ -21,7 +22,7 @@ export const StoredSession = z.object({
   native_session_id: z.string().optional(),
   transcript_path: z.string().optional(),
   mission_id: z.string().optional(),
-  wake: z.enum(["socket", "none"]).optional(),
+  wake: WakeRoute.optional(),
   /** thread → when this session last wrote in it */
   replied: z.record(z.string(), z.string()).default({}),
 });

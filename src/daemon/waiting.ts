@@ -57,7 +57,7 @@ export class Waiting {
 
   /** undefined: it is on its way, or nothing waits. */
   reason(session: Session): string | undefined {
-    const { inbox, stored } = session;
+    const { inbox } = session;
     if (inbox.unread === 0) return undefined;
     const say = words[this.#language];
     if (inbox.unread === inbox.waitingOnClaim) return say.unproved;
@@ -65,7 +65,7 @@ export class Waiting {
     if (status === "waiting") return say.dialog;
     if (status !== "idle") return undefined;
     const rings = this.#doorbell.rings(session);
-    if (stored.wake !== "socket") return say.noBell;
+    if (!this.#doorbell.canRing(session)) return say.noBell;
     return rings >= deafAfterRings ? say.deaf(rings) : undefined;
   }
 

@@ -14,17 +14,49 @@ export function guardedHookCommand(options: CommandOptions): string {
   return `${home.prepare}[ -e "${home.word}/inbox/pending/$PPID" ] || exit 0; ${run(options)}`;
 }
 
+/**
+ * Waits beside the idle agent until the daemon writes a line into its pipe, and hands that to the agent (asyncRewake:
+ * exit 2, text on stderr). All of it are builtins: nothing is started, and without the pipe nothing waits. Whoever
+ * waited before sees the end of the pipe and ends, so there is one per agent. Where two of them share a line, for
+ * shells read by the byte, one has its end and rings, the other half a line and goes on waiting. `true`, not `:`, for a failed redirection
+ * of a special builtin would end the shell with 2, which is a ring.
+ */
+export function bellHookCommand(options: CommandOptions): string {
+  return bell(options, "");
+}
+
+/**
+ * The same at the start of a session, before our MCP server has registered it: waits for the pipe for 10 s, where the
+ * agent offers no other way to wake it and would not wait for us at its end, as `claude -p` does.
+ */
+export function firstBellHookCommand(options: CommandOptions): string {
+  const unlessNeeded = `[ "$CLAUDE_CODE_ENTRYPOINT$CLAUDE_CODE_MESSAGING_SOCKET" = cli ] || exit 0; `;
+  return bell(
+    options,
+    `${unlessNeeded}n=0; until [ -p "$b" ] || [ $n -ge 20 ]; do sleep 0.5; n=$((n+1)); done; `,
+  );
+}
+
+function bell({ home }: CommandOptions, before: string): string {
+  const { prepare, word } = homeWord(home);
+  const wait = `true <>"$b"; until l=; IFS= read -r l <"$b"; do [ -n "$l" ] || exit 0; done`;
+  return `${prepare}b="${word}/inbox/bell/$PPID"; ${before}[ -p "$b" ] || exit 0; ${wait}; printf '%s\\n' "$l" >&2; exit 2 ${bellMark}`;
+}
+
+const bellMark = "# ai-intercom bell";
+
 /** For SessionStart: once per session, mail or not. */
 export function hookCommand(options: CommandOptions): string {
   return homeWord(options.home).prepare + run(options);
 }
 
-/** Is this one of ours, of whatever version, binary or home? */
-export function isOurHookCommand(command: string): boolean {
-  return (
+/** Which one of ours this is, of whatever version, binary or home; undefined: it is not. */
+export function ourHookCommand(command: string): "inbox" | "bell" | undefined {
+  if (command.trimEnd().endsWith(bellMark)) return "bell";
+  const printsMail =
     /(^|\s)check-inbox --format hook\s*$/.test(command) &&
-    /ai-intercom|AI_INTERCOM_HOME|unset BUN_OPTIONS/.test(command)
-  );
+    /ai-intercom|AI_INTERCOM_HOME|unset BUN_OPTIONS/.test(command);
+  return printsMail ? "inbox" : undefined;
 }
 
 /** `exec`: no shell remains that could hold the agent's pipes; the program's parent is then the agent itself. */

@@ -1,6 +1,13 @@
 // Our hooks in Claude Code's `settings.json`, put in and taken out as text. Foreign hooks keep their place, order and
-// bytes; of ours there is one per event, replaced in place when it is outdated.
-import { type CommandOptions, guardedHookCommand, hookCommand, isOurHookCommand } from "./claude-command.ts";
+// bytes; of ours there is one of a kind per event, replaced in place when it is outdated.
+import {
+  bellHookCommand,
+  type CommandOptions,
+  firstBellHookCommand,
+  guardedHookCommand,
+  hookCommand,
+  ourHookCommand,
+} from "./claude-command.ts";
 import type { Edited, FileEditor } from "./installation.ts";
 import { appendItem, appendMember, nodeAt, removeAt, removeIfEmpty, replaceValue } from "./json-edit.ts";
 import {
@@ -15,6 +22,8 @@ import { parseJsonText } from "./json-text.ts";
 
 /** seconds; far above the 500 ms that check-inbox waits, for a hook that times out loses the text it printed */
 const hookTimeoutSeconds = 30;
+/** seconds, 23 days; the agent counts in milliseconds with 31 bits. It bounds how long an idle agent can be woken */
+const bellTimeoutSeconds = 2_000_000;
 
 /** The hooks in `settings.json`. */
 export function hooksEditor(path: string, options: CommandOptions): FileEditor {
@@ -25,50 +34,76 @@ export function hooksEditor(path: string, options: CommandOptions): FileEditor {
   };
 }
 
-type Handler = { type: "command"; command: string; timeout: number };
+type Kind = "inbox" | "bell";
+type Handler = { type: "command"; command: string; timeout: number; asyncRewake?: true };
+type Wanted = { event: string; kind: Kind; handler: Handler };
 /** Where a hook of ours stands: hooks[event][group].hooks[handler]. */
-type Place = { event: string; group: number; handler: number };
+type Place = { event: string; kind: Kind; group: number; handler: number };
 
-/** PostToolBatch, not PostToolUse: once per turn of tools, after all of them, and seen also when a tool failed. */
-function wantedHooks(options: CommandOptions): Map<string, Handler> {
-  const handler = (command: string): Handler => ({ type: "command", command, timeout: hookTimeoutSeconds });
-  const guarded = handler(guardedHookCommand(options));
-  return new Map([
-    ["UserPromptSubmit", guarded],
-    ["PostToolBatch", guarded],
-    ["Stop", guarded],
-    ["SessionStart", handler(hookCommand(options))],
-  ]);
+/**
+ * PostToolBatch, not PostToolUse: once per turn of tools, after all of them, and seen also when a tool failed. The bell
+ * is hung where an agent becomes idle.
+ */
+function wantedHooks(options: CommandOptions): Wanted[] {
+  const inbox = (event: string, command: string): Wanted => ({
+    event,
+    kind: "inbox",
+    handler: { type: "command", command, timeout: hookTimeoutSeconds },
+  });
+  const bell = (event: string, command: string): Wanted => ({
+    event,
+    kind: "bell",
+    handler: { type: "command", command, timeout: bellTimeoutSeconds, asyncRewake: true },
+  });
+  const guarded = guardedHookCommand(options);
+  return [
+    inbox("UserPromptSubmit", guarded),
+    inbox("PostToolBatch", guarded),
+    inbox("Stop", guarded),
+    bell("Stop", bellHookCommand(options)),
+    inbox("SessionStart", hookCommand(options)),
+    bell("SessionStart", firstBellHookCommand(options)),
+  ];
 }
 
-function addHooks(path: string, before: string, wanted: Map<string, Handler>): Edited {
+function addHooks(path: string, before: string, wanted: readonly Wanted[]): Edited {
   let text = orEmptyObject(before);
   const what: string[] = [];
-  checkHooks(path, before, [...wanted.keys()]);
+  checkHooks(
+    path,
+    before,
+    wanted.map(({ event }) => event),
+  );
   for (const place of surplus(readJsonObject(path, text), wanted)) {
     text = dropHook(text, place, undefined);
-    what.push(`hooks.${place.event}: removes a doubled or outdated inbox hook`);
+    what.push(`hooks.${place.event}: removes a doubled or outdated ${place.kind} hook`);
   }
-  for (const [event, handler] of wanted) {
+  for (const one of wanted) {
+    const { event, kind, handler } = one;
     const root = readJsonObject(path, text);
-    const place = ourHooks(root).find((found) => found.event === event);
+    const place = ourHooks(root).find((found) => isSame(found, one));
     if (place === undefined) {
       text = appendHook(text, root, event, handler);
-      what.push(`hooks.${event}: adds the inbox hook`);
+      what.push(`hooks.${event}: adds the ${kind} hook`);
     } else if (!isCurrentHook(handlerAt(root, place), handler)) {
       text = replaceValue(text, pathOf(place), handler);
-      what.push(`hooks.${event}: updates the inbox hook`);
+      what.push(`hooks.${event}: updates the ${kind} hook`);
     }
   }
   return { text: what.length === 0 ? before : text, what, empty: false };
 }
 
-/** Ours under events that we no longer use, and all but the first under the others; the last first. */
-function surplus(root: JsonObject, wanted: Map<string, Handler>): Place[] {
+/** Ours that we no longer want there, and all but the first of the others; the last first. */
+function surplus(root: JsonObject, wanted: readonly Wanted[]): Place[] {
   const places = ourHooks(root);
-  const first = (event: string) => places.find((place) => place.event === event);
-  return places.filter((place) => !wanted.has(place.event) || place !== first(place.event)).reverse();
+  const first = (place: Place) => places.find((found) => isSame(found, place));
+  return places
+    .filter((place) => !wanted.some((one) => isSame(one, place)) || place !== first(place))
+    .reverse();
 }
+
+type Which = { event: string; kind: Kind };
+const isSame = (one: Which, other: Which) => one.event === other.event && one.kind === other.kind;
 
 function removeHooks(path: string, before: string, original: string | undefined): Edited {
   const keep = original === undefined ? undefined : readJsonObject(path, original);
@@ -76,7 +111,7 @@ function removeHooks(path: string, before: string, original: string | undefined)
   const what: string[] = [];
   for (const place of ourHooks(readJsonObject(path, before)).reverse()) {
     text = dropHook(text, place, keep);
-    what.unshift(`hooks.${place.event}: removes the inbox hook`);
+    what.unshift(`hooks.${place.event}: removes the ${place.kind} hook`);
   }
   return { text, what, empty: isEmptyObject(path, text) };
 }
@@ -96,9 +131,11 @@ function ourHooks(root: JsonObject): Place[] {
   for (const [event, groups] of Object.entries(isRecord(root.hooks) ? root.hooks : {})) {
     for (const [group, entry] of (Array.isArray(groups) ? groups : []).entries()) {
       const handlers: unknown[] = isRecord(entry) && Array.isArray(entry.hooks) ? entry.hooks : [];
-      for (const [handler, hook] of handlers.entries())
-        if (isRecord(hook) && typeof hook.command === "string" && isOurHookCommand(hook.command))
-          places.push({ event, group, handler });
+      for (const [handler, hook] of handlers.entries()) {
+        const kind =
+          isRecord(hook) && typeof hook.command === "string" ? ourHookCommand(hook.command) : undefined;
+        if (kind) places.push({ event, kind, group, handler });
+      }
     }
   }
   return places;
@@ -141,6 +178,7 @@ function isCurrentHook(found: unknown, wanted: Handler): boolean {
     isRecord(found) &&
     found.type === wanted.type &&
     found.command === wanted.command &&
-    found.timeout === wanted.timeout
+    found.timeout === wanted.timeout &&
+    found.asyncRewake === wanted.asyncRewake
   );
 }

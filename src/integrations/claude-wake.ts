@@ -1,6 +1,7 @@
 // Waking an idle Claude Code session (2.1.224 and later): a line on the session's own messaging socket starts a
 // turn. Only the session's own child passes its gate in every permission mode, so this runs in the MCP server.
-// Frames: facts measured on 2.1.330. No answer ever comes: a successful write proves nothing.
+// Frames: facts measured on 2.1.330. No answer ever comes: a successful write proves nothing. Sessions without that
+// socket have a hook that waits beside them (claude-command.ts).
 import { lstatSync } from "node:fs";
 import { connect } from "node:net";
 import type { WakeState } from "../protocol/checkup.ts";
@@ -8,6 +9,8 @@ import type { Wake } from "./integration.ts";
 
 type Environment = Record<string, string | undefined>;
 
+/** the oldest client on which asyncRewake was proved; one that does not know it would be held by the hook */
+const oldestWithRewake = "2.1.197";
 /** ms for a local socket to take one line */
 const writeTimeoutMs = 2_000;
 
@@ -25,6 +28,14 @@ export function claudeWakeState({ CLAUDE_CODE_MESSAGING_SOCKET: path }: Environm
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (!stat) return "missing";
   return stat.isSocket() && stat.uid === process.getuid?.() ? "ready" : "foreign";
+}
+
+/**
+ * Only an interactive client: `claude -p` waits at its end for every hook that still runs. The client sets the
+ * variable itself, whatever it inherits (proved on 2.1.197 and 2.1.330).
+ */
+export function claudeWaitsInHook(env: Environment, clientVersion: string): boolean {
+  return env.CLAUDE_CODE_ENTRYPOINT === "cli" && Bun.semver.order(clientVersion, oldestWithRewake) >= 0;
 }
 
 function post(path: string, token: string | undefined, text: string): Promise<void> {

@@ -5,7 +5,7 @@ import { claudeActivity } from "./claude-activity.ts";
 import { formatClaudeHookOutput, parseClaudeHookEvent, supportsClaudeHook } from "./claude-event.ts";
 import { checkClaude, installClaude, isClaudePresent, uninstallClaude } from "./claude-install.ts";
 import { readClaudeTranscriptLine } from "./claude-transcript.ts";
-import { claudeWake, claudeWakeState } from "./claude-wake.ts";
+import { claudeWaitsInHook, claudeWake, claudeWakeState } from "./claude-wake.ts";
 import type { Integration } from "./integration.ts";
 
 export const claude: Integration = {
@@ -21,6 +21,7 @@ export const claude: Integration = {
   activity: claudeActivity,
   wakeRoute: claudeWake,
   wakeState: claudeWakeState,
+  waitsInHook: claudeWaitsInHook,
   install: installClaude,
   uninstall: uninstallClaude,
   check: checkClaude,

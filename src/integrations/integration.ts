@@ -117,6 +117,8 @@ export type Integration = {
   wakeRoute(env: Record<string, string | undefined>): Wake | undefined;
   /** Whether that route is there now, without using it. For integrations that have one. */
   wakeState?(env: Record<string, string | undefined>): WakeState;
+  /** Where there is no such route: does a hook of ours wait beside the idle agent, for the daemon to ring? */
+  waitsInHook(env: Record<string, string | undefined>, clientVersion: string): boolean;
 
   install(options: InstallOptions): Promise<InstallReport>;
   uninstall(options: UninstallOptions): Promise<InstallReport>;

@@ -14,6 +14,7 @@ export const unknownAgent: Integration = {
   readTranscriptLine: () => undefined,
   activity: () => ({ status: "unknown" }),
   wakeRoute: () => undefined,
+  waitsInHook: () => false,
   install: notSupported,
   uninstall: notSupported,
   check: notSupported,

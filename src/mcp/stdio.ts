@@ -2,6 +2,7 @@
 // agent: at the end of stdin, on a signal, or when its parent is gone.
 import { StdioServerTransport } from "@modelcontextprotocol/sdk/server/stdio.js";
 import { integrationOf, integrationOfClient } from "../integrations/integration.ts";
+import { writeToFifo } from "../system/fifo.ts";
 import { log } from "../system/log.ts";
 import { homePaths } from "../system/paths.ts";
 import { background } from "../system/wait.ts";
@@ -17,7 +18,9 @@ export async function serveStdio(): Promise<void> {
   const parent = process.ppid;
   const above = agentAbove(parent);
   let agent = above.agent;
+  let clientVersion = "";
   const wake = () => integrationOf(agent).wakeRoute(process.env);
+  const waitsInHook = () => integrationOf(agent).waitsInHook(process.env, clientVersion);
   const client: SessionClient = new SessionClient({
     socket: homePaths().daemonSocket,
     registration: () => ({
@@ -25,12 +28,13 @@ export async function serveStdio(): Promise<void> {
       cwd: process.cwd(),
       agent: agent === "unknown" ? undefined : agent,
       mission_id: process.env.AI_INTERCOM_MISSION_ID,
-      wake: wake() ? "socket" : "none",
+      wake: wake() ? "socket" : waitsInHook() ? "hook" : "none",
     }),
     onEvent: async (event) => {
       if (event.event === "ring") await wake()?.(event.text);
-      if (event.event === "ping")
-        await client.pong(event.id, integrationOf(agent).wakeState?.(process.env) ?? "none");
+      if (event.event !== "ping") return;
+      const state = integrationOf(agent).wakeState?.(process.env) ?? "none";
+      await client.pong(event.id, state === "none" && waitsInHook() ? "hook" : state);
     },
   });
   const written = new PrintedClaims((nonce) => client.confirm(nonce));
@@ -39,7 +43,9 @@ export async function serveStdio(): Promise<void> {
     (nonce) => written.expect(nonce),
   );
   server.server.oninitialized = () => {
-    agent = integrationOfClient(server.server.getClientVersion()?.name ?? "")?.name ?? agent;
+    const told = server.server.getClientVersion();
+    agent = integrationOfClient(told?.name ?? "")?.name ?? agent;
+    clientVersion = told?.version ?? "";
     client.start();
   };
   const transport = written.watch(new StdioServerTransport());
@@ -52,6 +58,8 @@ export async function serveStdio(): Promise<void> {
   await server.connect(transport);
   await ended;
   await client.stop();
+  // a shell that waits beside the agent must not outlive it, and the daemon may be away
+  if (waitsInHook()) writeToFifo(`${homePaths().bell}/${above.pid}`, () => "");
   await server.close();
 }
 

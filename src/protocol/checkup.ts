@@ -2,12 +2,15 @@
 // canary is a nonce that goes a session's whole path and comes back. It is no mail: nothing here reads an inbox.
 import { z } from "zod";
 import { SessionId } from "./address.ts";
-import { SessionStatus } from "./session.ts";
+import { SessionStatus, WakeRoute } from "./session.ts";
 
 export const CanaryNonce = z.string().regex(/^[0-9a-f]{32}$/, "a canary is 32 hex digits");
 
-/** Where a ring would go: `ready` a socket of this user, `missing` or `foreign` named but not one, `none` not named. */
-export const WakeState = z.enum(["ready", "missing", "foreign", "none"]);
+/**
+ * Where a ring would go: `ready` a socket of this user, `missing` or `foreign` named but not one, `none` not named;
+ * `hook` to a hook that waits beside the agent, of which the daemon knows more.
+ */
+export const WakeState = z.enum(["ready", "missing", "foreign", "hook", "none"]);
 export type WakeState = z.infer<typeof WakeState>;
 
 /** One open session in `GET /api/checkup`. */
@@ -24,7 +27,7 @@ export const SessionCheckup = z.object({
   hooks_seen: z.boolean(),
   /** MCP servers that hold the session's event stream open */
   servers: z.number(),
-  wake: z.enum(["socket", "none"]),
+  wake: WakeRoute,
   unread: z.number(),
   /** why the unread mail is not on its way, where the daemon knows */
   waits: z.string().optional(),

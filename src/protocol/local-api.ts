@@ -4,7 +4,7 @@ import { z } from "zod";
 import { Name, SessionId } from "./address.ts";
 import { MessageId } from "./ids.ts";
 import { Timestamp } from "./message.ts";
-import { SessionStatus } from "./session.ts";
+import { SessionStatus, WakeRoute } from "./session.ts";
 
 const pid = z.number().int().positive();
 const absolutePath = z.string().max(4096).startsWith("/", "an absolute path starts with /");
@@ -24,8 +24,8 @@ export const RegisterSession = z
     cwd: absolutePath.optional(),
     native_session_id: z.string().max(128).optional(),
     mission_id: z.string().max(64).optional(),
-    /** how this MCP server can wake its agent when it is idle */
-    wake: z.enum(["socket", "none"]).optional(),
+    /** how the agent can be woken when it is idle */
+    wake: WakeRoute.optional(),
     /** accepted for older scripts and ignored: the daemon computes the path itself */
     inbox_path: z.string().optional(),
   })

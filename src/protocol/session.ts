@@ -7,6 +7,9 @@ import { Timestamp } from "./message.ts";
 export const SessionStatus = z.enum(["active", "working", "idle", "waiting"]);
 export type SessionStatus = z.infer<typeof SessionStatus>;
 
+/** By its own messaging socket, by a hook that waits beside it, or not at all. */
+export const WakeRoute = z.enum(["socket", "hook", "none"]);
+
 /** An open session as its daemon reports it to the hub. */
 export const SessionReport = z.object({
   session_id: SessionId,

@@ -16,6 +16,8 @@ export function homePaths(home: string = homeDirectory()) {
     inbox: `${home}/inbox`,
     /** markers: one file per agent pid with unread mail */
     pending: `${home}/inbox/pending`,
+    /** pipes: one per agent pid whose hook waits to be rung */
+    bell: `${home}/inbox/bell`,
     run: `${home}/run`,
     daemonSocket: `${home}/run/daemon.sock`,
     /** the hub's door for the person on its own host */

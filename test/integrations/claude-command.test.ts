@@ -1,7 +1,15 @@
 // The hooks' command lines, run for real in dash and bash under odd paths.
 import { describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
-import { guardedHookCommand, hookCommand, isOurHookCommand } from "../../src/integrations/claude-command.ts";
+import {
+  bellHookCommand,
+  firstBellHookCommand,
+  guardedHookCommand,
+  hookCommand,
+  ourHookCommand,
+} from "../../src/integrations/claude-command.ts";
+import { makeFifo, writeToFifo } from "../../src/system/fifo.ts";
+import { waitFor } from "../rig/wait.ts";
 
 const shells = ["dash", "bash"].filter((shell) => Bun.which(shell));
 if (shells.length < 2) console.warn(`skipped: the hook's command in ${"dash or bash"} (not installed)`);
@@ -37,6 +45,14 @@ function place(name: string): Place {
   writeFileSync(program, `#!/bin/sh\n${report}\n`);
   chmodSync(program, 0o755);
   return { root, home, program };
+}
+
+/** Where an agent that is this process is rung. */
+function hangBell(home: string): string {
+  mkdirSync(`${home}/inbox/bell`, { recursive: true });
+  const path = `${home}/inbox/bell/${process.pid}`;
+  makeFifo(path);
+  return path;
 }
 
 async function run(shell: string, command: string, cwd: string, env: Record<string, string> = {}) {
@@ -107,6 +123,69 @@ describe.each(shells)("in %s", (shell) => {
     expect(await run(shell, hookCommand(options), root)).toEqual(silence);
   });
 
+  test.each(names)(
+    "below %j: the bell waits only where there is a pipe, and passes on what comes",
+    async (name) => {
+      const { root, home, program } = place(name);
+      const command = bellHookCommand({ program: [program], home, env: { HOME: root } });
+      expect(await run(shell, command, root)).toEqual(silence);
+      const bell = hangBell(home);
+      const waiting = run(shell, command, root);
+      const text = "a ring: é \\n %s $HOME `x` ";
+      await waitFor("the bell to be heard", () => writeToFifo(bell, () => `${text}\n`));
+      expect(await waiting).toEqual({ code: 2, out: "", err: `${text}\n` });
+      expect(await Bun.file(`${root}/pwned`).exists()).toBe(false);
+    },
+  );
+
+  test("one bell an agent: who waited before ends in silence, and so does who waits when the pipe goes", async () => {
+    const { root, home, program } = place("plain");
+    const command = bellHookCommand({ program: [program], home, env: { HOME: root } });
+    const bell = hangBell(home);
+    const shells: ReturnType<typeof run>[] = [run(shell, command, root)];
+    let firstEnded = false;
+    shells[0]?.finally(() => {
+      firstEnded = true;
+    });
+    await waitFor("the first to end", () => {
+      if (!firstEnded) shells.push(run(shell, command, root));
+      return firstEnded;
+    });
+    await waitFor("the pipe's end", () => writeToFifo(bell, () => ""));
+    for (const one of shells) expect(await one).toEqual(silence);
+  });
+
+  test("half a line, as when another shell took the rest, is no ring: it waits for a whole one", async () => {
+    const { root, home, program } = place("plain");
+    const command = bellHookCommand({ program: [program], home, env: { HOME: root } });
+    const bell = hangBell(home);
+    let ended = false;
+    const waiting = run(shell, command, root).finally(() => {
+      ended = true;
+    });
+    await waitFor("half a line to be heard", () => writeToFifo(bell, () => "half"));
+    await waitFor("the ring to be heard", () => {
+      if (!ended) writeToFifo(bell, () => "a ring\n");
+      return ended;
+    });
+    expect(await waiting).toEqual({ code: 2, out: "", err: expect.stringMatching(/^(half)?a ring\n$/) });
+  });
+
+  test("the first bell waits for its pipe, in an interactive agent without a socket only", async () => {
+    const { root, home, program } = place("plain");
+    const command = firstBellHookCommand({ program: [program], home, env: { HOME: root } });
+    const interactive = { CLAUDE_CODE_ENTRYPOINT: "cli" };
+    expect(await run(shell, command, root)).toEqual(silence);
+    expect(await run(shell, command, root, { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" })).toEqual(silence);
+    expect(await run(shell, command, root, { ...interactive, CLAUDE_CODE_MESSAGING_SOCKET: "/s" })).toEqual(
+      silence,
+    );
+    const waiting = run(shell, command, root, interactive);
+    const bell = hangBell(home);
+    await waitFor("the bell to be heard", () => writeToFifo(bell, () => "ring\n"));
+    expect(await waiting).toEqual({ code: 2, out: "", err: "ring\n" });
+  });
+
   test("a program of several words", async () => {
     const { root, home, program } = place("don't $x");
     const options = { program: ["/bin/sh", program] as const, home, env: { HOME: root } };
@@ -131,11 +210,13 @@ test("the usual home is left to the program to find", () => {
 test("which commands are ours", () => {
   for (const name of names) {
     const options = { program: [`/p/${name}/tool`] as const, home: `/h/${name}`, env: {} };
-    expect(isOurHookCommand(guardedHookCommand(options))).toBe(true);
-    expect(isOurHookCommand(hookCommand(options))).toBe(true);
+    expect(ourHookCommand(guardedHookCommand(options))).toBe("inbox");
+    expect(ourHookCommand(hookCommand(options))).toBe("inbox");
+    expect(ourHookCommand(bellHookCommand(options))).toBe("bell");
+    expect(ourHookCommand(firstBellHookCommand(options))).toBe("bell");
   }
-  expect(isOurHookCommand("ai-intercom check-inbox --format hook")).toBe(true);
-  expect(isOurHookCommand("/opt/ai-intercom/bin/x check-inbox --format hook\n")).toBe(true);
+  expect(ourHookCommand("ai-intercom check-inbox --format hook")).toBe("inbox");
+  expect(ourHookCommand("/opt/ai-intercom/bin/x check-inbox --format hook\n")).toBe("inbox");
   for (const foreign of [
     "",
     "othertool check-inbox --format hook",
@@ -143,5 +224,5 @@ test("which commands are ours", () => {
     "echo 'ai-intercom check-inbox --format hook' >> log",
     "ai-intercom status",
   ])
-    expect(isOurHookCommand(foreign)).toBe(false);
+    expect(ourHookCommand(foreign)).toBeUndefined();
 });

@@ -68,7 +68,7 @@ describe.each(Object.entries(odd))("settings with %s", (_name, text) => {
       expect(read(path).startsWith("\ufeff")).toBe(text.startsWith("\ufeff"));
     }
     for (const event of ourEvents)
-      expect(commandsOf(readJson(settings), event).at(-1)).toEndWith("check-inbox --format hook");
+      expect(commandsOf(readJson(settings), event).join("\n")).toContain("check-inbox --format hook");
     expect(await claude.check(options)).toMatchObject({ state: "current", differences: [] });
     await claude.uninstall(options);
     expect(snapshot(root)).toEqual(before);

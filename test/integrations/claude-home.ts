@@ -4,6 +4,15 @@ import { dirname } from "node:path";
 import type { InstallOptions } from "../../src/integrations/integration.ts";
 
 export const ourEvents = ["UserPromptSubmit", "PostToolBatch", "Stop", "SessionStart"];
+/** in the order in which they are added */
+export const ourHooks = [
+  { event: "UserPromptSubmit", kind: "inbox" },
+  { event: "PostToolBatch", kind: "inbox" },
+  { event: "Stop", kind: "inbox" },
+  { event: "Stop", kind: "bell" },
+  { event: "SessionStart", kind: "inbox" },
+  { event: "SessionStart", kind: "bell" },
+];
 
 export const foreign = { type: "command", command: "echo mine", timeout: 5 };
 export const foreignGroup = { matcher: "Bash|mcp__.*", hooks: [foreign] };
@@ -77,7 +86,7 @@ export function withoutOurs(value: unknown): unknown {
   for (const [event, groups] of Object.entries(copy.hooks)) {
     if (!Array.isArray(groups)) continue;
     copy.hooks[event] = groups.filter(
-      (group) => !JSON.stringify(group).includes("check-inbox --format hook"),
+      (group) => !/check-inbox --format hook|# ai-intercom bell/.test(JSON.stringify(group)),
     );
     if (copy.hooks[event].length === 0) delete copy.hooks[event];
   }

@@ -7,6 +7,7 @@ import {
   foreign,
   foreignGroup,
   ourEvents,
+  ourHooks,
   pretty,
   read,
   readJson,
@@ -21,13 +22,22 @@ describe("what install writes", () => {
     await claude.install(options);
     const guard = `[ -e "\${AI_INTERCOM_HOME:-${root}/.config/ai-intercom}/inbox/pending/$PPID" ] || exit 0; `;
     const run = `[ -x "${root}/bin/ai-intercom" ] || exit 0; unset BUN_OPTIONS BUN_BE_BUN; exec "${root}/bin/ai-intercom" check-inbox --format hook`;
-    const group = (command: string) => [{ hooks: [{ type: "command", command, timeout: 30 }] }];
+    const group = (command: string) => ({ hooks: [{ type: "command", command, timeout: 30 }] });
+    const bell = (before: string) => {
+      const pipe = `b="\${AI_INTERCOM_HOME:-${root}/.config/ai-intercom}/inbox/bell/$PPID"; `;
+      const wait = `true <>"$b"; until l=; IFS= read -r l <"$b"; do [ -n "$l" ] || exit 0; done`;
+      const command = `${pipe}${before}[ -p "$b" ] || exit 0; ${wait}; printf '%s\\n' "$l" >&2; exit 2 # ai-intercom bell`;
+      return { hooks: [{ type: "command", command, timeout: 2_000_000, asyncRewake: true }] };
+    };
+    const first =
+      '[ "$CLAUDE_CODE_ENTRYPOINT$CLAUDE_CODE_MESSAGING_SOCKET" = cli ] || exit 0; ' +
+      'n=0; until [ -p "$b" ] || [ $n -ge 20 ]; do sleep 0.5; n=$((n+1)); done; ';
     expect(readJson(settings)).toEqual({
       hooks: {
-        UserPromptSubmit: group(guard + run),
-        PostToolBatch: group(guard + run),
-        Stop: group(guard + run),
-        SessionStart: group(run),
+        UserPromptSubmit: [group(guard + run)],
+        PostToolBatch: [group(guard + run)],
+        Stop: [group(guard + run), bell("")],
+        SessionStart: [group(run), bell(first)],
       },
     });
   });
@@ -80,6 +90,9 @@ describe("what install writes", () => {
         "echo mine",
         "echo mine",
         expect.stringContaining("check-inbox"),
+        ...(event === "Stop" || event === "SessionStart"
+          ? [expect.stringContaining("ai-intercom bell")]
+          : []),
       ]);
   });
 
@@ -109,7 +122,10 @@ describe("what install writes", () => {
     const done = await claude.install(options);
     expect(done.changes).toEqual(plan.changes);
     expect(done.changes).toEqual([
-      ...ourEvents.map((event) => ({ file: settings, what: `hooks.${event}: adds the inbox hook` })),
+      ...ourHooks.map(({ event, kind }) => ({
+        file: settings,
+        what: `hooks.${event}: adds the ${kind} hook`,
+      })),
       { file: globalConfig, what: "mcpServers.ai-intercom: adds the MCP server" },
     ]);
     expect(done.notes.join()).toContain("restarted");
@@ -117,7 +133,7 @@ describe("what install writes", () => {
     const removal = await claude.uninstall({ ...options, dryRun: true });
     expect(snapshot(root)).toEqual(installed);
     expect((await claude.uninstall(options)).changes).toEqual(removal.changes);
-    expect(removal.changes).toHaveLength(5);
+    expect(removal.changes).toHaveLength(7);
   });
 });
 
@@ -128,21 +144,25 @@ describe("entries of ours from before", () => {
     expect((await claude.check(options)).state).toBe("outdated");
     const report = await claude.install(options);
     expect(report.changes.map(({ what }) => what)).toEqual([
-      ...ourEvents.map((event) => `hooks.${event}: updates the inbox hook`),
+      ...ourHooks.map(({ event, kind }) => `hooks.${event}: updates the ${kind} hook`),
       "mcpServers.ai-intercom: updates the MCP server",
     ]);
-    for (const event of ourEvents) expect(commandsOf(readJson(settings), event)).toHaveLength(1);
+    for (const event of ourEvents)
+      expect(commandsOf(readJson(settings), event)).toHaveLength(
+        ourHooks.filter((one) => one.event === event).length,
+      );
     for (const path of [settings, globalConfig]) expect(read(path)).not.toContain("/old/");
     expect((await claude.check(options)).state).toBe("current");
   });
 
   test("doubled entries and events no longer used are taken away; a neighbour in our group stays", async () => {
     const ours = { type: "command", command: "exec /x/ai-intercom check-inbox --format hook" };
+    const bell = { ...ours, command: "exit 0 # ai-intercom bell" };
     const { options, settings } = testHome({
       ".claude/settings.json": JSON.stringify({
         hooks: {
           PostToolUse: [{ matcher: "*", hooks: [ours] }],
-          Stop: [{ hooks: [ours, foreign, ours] }, foreignGroup, { hooks: [ours] }],
+          Stop: [{ hooks: [ours, foreign, ours, bell] }, foreignGroup, { hooks: [ours] }, { hooks: [bell] }],
         },
       }),
     });
@@ -150,8 +170,9 @@ describe("entries of ours from before", () => {
     const after = readJson(settings);
     expect(commandsOf(after, "PostToolUse")).toEqual([]);
     expect(commandsOf(after, "Stop")).toEqual([
-      expect.stringContaining("|| exit 0"),
+      expect.stringContaining("|| exit 0; [ -x"),
       "echo mine",
+      expect.stringContaining("|| exit 0; true"),
       "echo mine",
     ]);
     await claude.uninstall(options);

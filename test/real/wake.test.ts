@@ -6,6 +6,7 @@ import { mail, prompt } from "../rig/fake-script";
 import { IntercomStage, intercom } from "../rig/intercom-stage";
 import { bash, clientsReady, testMs } from "../rig/stage";
 import { waitFor } from "../rig/wait";
+import { claudeVersions } from "./install";
 
 const installed = await clientsReady();
 let stage: IntercomStage;
@@ -108,12 +109,12 @@ describe.skipIf(!installed)("claude 2.1.330", () => {
   );
 });
 
-describe.skipIf(!installed)("claude 2.1.197", () => {
+describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => {
   test(
     "an idle agent that cannot be woken: delivered, with the reason, and read with the next prompt",
     async () => {
-      const home = await stage.home("atlas");
-      await using session = await home.terminal({ version: "2.1.197" });
+      const home = await (await stage.home("atlas")).withoutBell();
+      await using session = await home.terminal({ version });
       await session.claude.submit(prompt("first", [[{ text: "end of first" }]]));
       await session.claude.waitForAnswer("end of first");
       await session.claude.waitForStatus("idle");

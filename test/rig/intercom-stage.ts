@@ -100,12 +100,20 @@ export class InstalledHome {
     readonly files: ClaudeHome,
   ) {}
 
-  /** The sessions of this home cannot be woken: mail for an idle one waits for its next prompt, as with 2.1.197. */
+  /** The sessions of this home cannot be woken: mail for an idle one waits for its next prompt. */
   async withoutBell(): Promise<this> {
+    return this.#serverEnv({ CLAUDE_CODE_MESSAGING_SOCKET: "", CLAUDE_CODE_ENTRYPOINT: "" });
+  }
+
+  /** The MCP server finds no messaging socket, as with 2.1.197 and with some providers: a hook waits to be rung. */
+  async withoutSocket(): Promise<this> {
+    return this.#serverEnv({ CLAUDE_CODE_MESSAGING_SOCKET: "" });
+  }
+
+  async #serverEnv(env: Record<string, string>): Promise<this> {
     const path = join(this.files.path, ".claude.json");
     const state = ClientState.parse(await Bun.file(path).json());
-    const { env } = state.mcpServers["ai-intercom"];
-    env.CLAUDE_CODE_MESSAGING_SOCKET = "";
+    Object.assign(state.mcpServers["ai-intercom"].env, env);
     await Bun.write(path, JSON.stringify(state));
     return this;
   }
@@ -144,7 +152,7 @@ export class InstalledHome {
         },
         { detail: () => claude.describe() },
       );
-      return new IntercomSession(stage, machine, claude, name, address);
+      return new IntercomSession(this, claude, name, address);
     } catch (error) {
       await claude.close();
       throw error;
@@ -159,8 +167,7 @@ const ClientState = z.looseObject({
 /** A real client that others can write to. */
 export class IntercomSession<C extends ClaudeProcess> implements AsyncDisposable {
   constructor(
-    readonly stage: IntercomStage,
-    readonly machine: Machine,
+    readonly home: InstalledHome,
     readonly claude: C,
     readonly name: string,
     /** `machine/project@session` */
@@ -179,7 +186,7 @@ export class IntercomSession<C extends ClaudeProcess> implements AsyncDisposable
 
   /** Everything this client asked the model, subagents and side jobs too. */
   requests(): LoggedRequest[] {
-    return this.stage.model.requests().filter(({ headers }) => headers[clientHeader] === this.name);
+    return this.home.stage.model.requests().filter(({ headers }) => headers[clientHeader] === this.name);
   }
 
   /** How often `text` stands in each turn: `[0, 1, 1]` is once, and from the second turn on. */
@@ -189,7 +196,7 @@ export class IntercomSession<C extends ClaudeProcess> implements AsyncDisposable
 
   /** Waits for the first turn of this session that fits. */
   turn(label: string, fits: (request: LoggedRequest) => boolean): Promise<LoggedRequest> {
-    return this.stage.model.waitForRequest(
+    return this.home.stage.model.waitForRequest(
       (request) => request.headers[clientHeader] === this.name && isMainTurn(request) && fits(request),
       { label },
     );
@@ -197,7 +204,7 @@ export class IntercomSession<C extends ClaudeProcess> implements AsyncDisposable
 
   /** What the daemon says of this session now. */
   local() {
-    return localSession(this.machine, this.claude.pid);
+    return localSession(this.home.machine, this.claude.pid);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

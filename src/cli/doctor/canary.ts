@@ -159,6 +159,8 @@ function wakeCheck(wake: Extract<PingAnswer, { status: "pong" }>["wake"], agent:
   switch (wake) {
     case "ready":
       return ok("canary_wake", "the agent's messaging socket is there and ours: it is woken when idle");
+    case "hook":
+      return ok("canary_wake", "the agent has no messaging socket; a hook that waits wakes it when idle");
     case "missing":
     case "foreign":
       return warn(

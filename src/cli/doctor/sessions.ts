@@ -24,7 +24,7 @@ function describe({ agent, status, hooks_seen, wake, unread, rings }: SessionChe
     agent,
     status,
     hooks_seen ? "hooks seen" : "reads by intercom_check_inbox",
-    wake === "socket" ? "woken by its socket" : "not woken",
+    { socket: "woken by its socket", hook: "woken by a hook that waits", none: "not woken" }[wake],
     unread === 0 ? "no unread mail" : `${unread} unread, on their way`,
   ];
   return [...parts, ...(rings > 0 ? [`rung ${rings} times`] : [])].join(", ");
@@ -61,7 +61,7 @@ function noServer(session: SessionCheckup): Check | undefined {
 
 function notWoken(session: SessionCheckup): Check | undefined {
   const { address, agent, servers, wake } = session;
-  if (wake === "socket" || servers === 0 || integrationOf(agent).wakeState === undefined) return undefined;
+  if (wake !== "none" || servers === 0 || integrationOf(agent).wakeState === undefined) return undefined;
   return warn(
     "session_not_woken",
     `${address}: offers no messaging socket; when idle, its mail waits for its next prompt or tool call`,
