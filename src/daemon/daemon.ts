@@ -176,6 +176,7 @@ export class Daemon {
       return reason;
     };
     this.#deliveries.onMail = onMail;
+    this.#deliveries.onRead = (session) => this.#doorbell.wasRead(session);
     this.#events.onGone = () => this.#sessions.sweep();
     this.#sessions.restore();
     // not before all are restored: a bell of a session that is not there yet would be taken down

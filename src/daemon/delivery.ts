@@ -43,6 +43,8 @@ export class Deliveries {
   #lastFullSettle = 0;
   /** mail of a session became unread again */
   onMail: (session: Session) => void = () => {};
+  /** mail of a session is proved to be in its context */
+  onRead: (session: Session) => void = () => {};
 
   constructor(sessions: Sessions, outbox: Outbox, language: "en" | "fr") {
     this.#sessions = sessions;
@@ -102,6 +104,7 @@ export class Deliveries {
     if (!claim || claim.transcript) return;
     session.inbox.confirm(nonce);
     session.inbox.forget(nonce);
+    this.onRead(session);
   }
 
   /** The session ended: a last look at its transcript, then what is not proved goes back to the hub. */
@@ -166,7 +169,7 @@ export class Deliveries {
       case "wait":
         return;
       case "in_context":
-        if (!claim.inContext) session.inbox.confirm(claim.nonce);
+        this.#inContext(session, claim);
         return;
       case "seen":
         this.#seen(session, claim);
@@ -185,8 +188,14 @@ export class Deliveries {
     }
   }
 
+  #inContext(session: Session, claim: Claim): void {
+    if (claim.inContext) return;
+    session.inbox.confirm(claim.nonce);
+    this.onRead(session);
+  }
+
   #seen(session: Session, claim: Claim): void {
-    if (!claim.inContext) session.inbox.confirm(claim.nonce);
+    this.#inContext(session, claim);
     const whole = claim.items.filter(({ part, of }) => part === of).map(({ id }) => id);
     this.#receipt(session, whole, "seen");
     crashPoint("delivery.before-seen");

@@ -11,7 +11,7 @@ import type { Session, Sessions } from "./sessions.ts";
 
 /** ms between looks at idle sessions with mail */
 const sweepMs = 1_000;
-/** ms until the same idle period is rung again, doubling from the first to the last */
+/** ms until it is rung again for what was not read, doubling from the first to the last */
 const firstPauseMs = 5_000;
 const longestPauseMs = 300_000;
 /** ms without anybody who takes a ring until that is said; a hook waits a moment after its agent became idle */
@@ -19,8 +19,11 @@ const deafMs = 2_000;
 /** senders named in a ring */
 const sendersNamed = 3;
 
-/** idleSince: which idle period was rung; a new one starts anew */
-type Rung = { idleSince: number; at: number; pauseMs: number; rings: number };
+/**
+ * Since mail was last proved to be read. `at`: the last ring, on the monotonic clock; `idleSince`: the idle period into
+ * which it rang, as the agent names it; `reacted`: some ring began a turn.
+ */
+type Rung = { at: number; idleSince: number; pauseMs: number; rings: number; reacted: boolean };
 
 export class Doorbell {
   readonly #sessions: Sessions;
@@ -28,7 +31,7 @@ export class Doorbell {
   readonly #bells: Bells;
   readonly #language: "en" | "fr";
   readonly #rung = new Map<string, Rung>();
-  /** session id → since when nobody takes its rings: no hook waits, no MCP server listens; unix ms */
+  /** session id → since when nobody takes its rings: no hook waits, no MCP server listens; monotonic ms */
   readonly #unheard = new Map<string, number>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
@@ -59,30 +62,48 @@ export class Doorbell {
     this.#unheard.delete(session.stored.session_id);
   }
 
-  /** How often its present idle period was rung. */
+  /** Mail came into its context: the next ring is the first again. */
+  wasRead(session: Session): void {
+    this.#rung.delete(session.stored.session_id);
+    this.consider(session);
+  }
+
+  /** How often it was rung since it last read. */
   rings(session: Session): number {
     return this.#rung.get(session.stored.session_id)?.rings ?? 0;
+  }
+
+  /** Did any of those rings begin a turn? */
+  reacted(session: Session): boolean {
+    const last = this.#rung.get(session.stored.session_id);
+    return last !== undefined && (last.reacted || (activityOf(session).since ?? 0) !== last.idleSince);
   }
 
   /** Can a ring reach the agent, as far as is known? */
   canRing({ stored: { session_id, wake } }: Session): boolean {
     const unheardSince = this.#unheard.get(session_id);
-    return (wake ?? "none") !== "none" && (unheardSince === undefined || Date.now() - unheardSince < deafMs);
+    return (
+      (wake ?? "none") !== "none" && (unheardSince === undefined || performance.now() - unheardSince < deafMs)
+    );
   }
 
-  /** Rings if mail can be taken, the agent is idle, and this idle period was not rung a moment ago. */
+  /**
+   * Rings if mail can be taken, the agent is idle, and it was not rung a moment ago. Pauses grow over its turns until
+   * it reads: one without hooks begins a turn for every ring, and must not go round for ever.
+   */
   consider(session: Session): void {
     const { inbox, stored } = session;
     if (inbox.unread <= inbox.waitingOnClaim || (stored.wake ?? "none") === "none") return;
+    const now = performance.now();
+    const last = this.#rung.get(stored.session_id);
+    if (last && now - last.at < last.pauseMs) return;
     const { status, since: idleSince = 0 } = activityOf(session);
     if (status !== "idle") return;
-    const last = this.#rung.get(stored.session_id);
-    const again = last?.idleSince === idleSince;
-    if (again && Date.now() - last.at < last.pauseMs) return;
-    const pauseMs = again ? Math.min(longestPauseMs, last.pauseMs * 2) : firstPauseMs;
-    const rings = again ? last.rings + 1 : 1;
+    const reacted = this.reacted(session);
     if (!this.#ring(session)) return;
-    this.#rung.set(stored.session_id, { idleSince, at: Date.now(), pauseMs, rings });
+    const pauseMs = last ? Math.min(longestPauseMs, last.pauseMs * 2) : firstPauseMs;
+    const rings = (last?.rings ?? 0) + 1;
+    this.#rung.set(stored.session_id, { at: now, idleSince, pauseMs, rings, reacted });
   }
 
   /** False: nobody waited for it, which costs nothing to find out; so the next look tries again. */
@@ -91,7 +112,7 @@ export class Doorbell {
     const text = () => ringText(session, this.#language);
     const heard = wake === "hook" ? this.#bells.ring(pid, text) : this.#events.ring(session, text);
     if (heard) this.#unheard.delete(session_id);
-    else if (!this.#unheard.has(session_id)) this.#unheard.set(session_id, Date.now());
+    else if (!this.#unheard.has(session_id)) this.#unheard.set(session_id, performance.now());
     return heard;
   }
 }

@@ -36,9 +36,11 @@ export class Hooks {
   /** The text to print; empty when there is nothing to say. */
   async answer(input: string, caller: HookCaller): Promise<string> {
     const found = parse(input);
-    if (!found || found.event.isSubagent) return "";
+    if (!found) return "";
+    if (found.event.isSubagent) return this.#subagentAsked(caller);
     const session = this.#sessionOf(found, caller);
     if (!session) return "";
+    session.inSubagent = false;
     const start =
       found.event.event === "SessionStart"
         ? introduction(
@@ -51,6 +53,13 @@ export class Hooks {
     const mail = await this.#mail(session, found.event, caller);
     const text = [start, mail].filter((part) => part !== "").join("\n\n");
     return text === "" ? "" : found.integration.formatHookOutput(found.event.event, text);
+  }
+
+  /** What it would get, the main agent would never read. */
+  #subagentAsked({ agentPid }: HookCaller): "" {
+    const session = this.#sessions.byProcess(agentPid);
+    if (session) session.inSubagent = true;
+    return "";
   }
 
   async #mail(session: Session, event: HookEvent, caller: HookCaller): Promise<string> {

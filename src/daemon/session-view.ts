@@ -53,7 +53,7 @@ function statusOf(session: Session): SessionStatus {
 }
 
 export function activityOf({ stored, process }: Session): Activity {
-  const hints = { transcriptPath: stored.transcript_path };
+  const hints = { transcriptPath: stored.transcript_path, configDirectory: stored.config_directory };
   return integrationOf(stored.agent).activity(process, hints);
 }
 

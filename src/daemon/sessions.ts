@@ -23,10 +23,12 @@ export type Session = {
   process: ProcessIdentity;
   /** it may still turn out to be a resumed conversation with an address of its own; nobody is told of it yet */
   provisional: boolean;
+  /** the hook that asked last for its mail was a subagent's: the main agent may be waiting for that */
+  inSubagent: boolean;
 };
 
 export type Binding = Partial<
-  Pick<StoredSession, "native_session_id" | "transcript_path" | "cwd" | "agent" | "wake">
+  Pick<StoredSession, "native_session_id" | "transcript_path" | "cwd" | "agent" | "wake" | "config_directory">
 >;
 
 /** ms that a new session waits for the hook that tells which conversation it is; the hook follows within 0.4 s */
@@ -148,10 +150,10 @@ export class Sessions {
   }
 
   /** What a hook or a later registration tells about a known session. Undefined fields change nothing. */
-  bind(session: Session, { native_session_id, transcript_path, cwd, agent, wake }: Binding): Session {
-    const given = Object.entries({ native_session_id, transcript_path, cwd, agent, wake }).filter(
-      ([, value]) => value !== undefined,
-    );
+  bind(session: Session, binding: Binding): Session {
+    const { native_session_id, transcript_path, cwd, agent, wake, config_directory } = binding;
+    const all = { native_session_id, transcript_path, cwd, agent, wake, config_directory };
+    const given = Object.entries(all).filter(([, value]) => value !== undefined);
     const next = { ...session.stored, ...Object.fromEntries(given) };
     if (native_session_id !== undefined) this.settleIdentity(session);
     if (JSON.stringify(next) === JSON.stringify(session.stored)) return session;
@@ -179,6 +181,7 @@ export class Sessions {
       agent: session.stored.agent,
       cwd: session.stored.cwd,
       wake: session.stored.wake,
+      config_directory: session.stored.config_directory,
     });
   }
 
@@ -289,6 +292,7 @@ export class Sessions {
       native_session_id: body.native_session_id,
       mission_id: body.mission_id,
       wake: body.wake,
+      config_directory: body.config_directory,
       replied: {},
     });
     const hookWillTell =
@@ -311,6 +315,7 @@ export class Sessions {
     const session: Session = {
       stored,
       provisional: false,
+      inSubagent: false,
       process: { pid: stored.pid, start: stored.start },
       inbox: this.#openInbox(stored.session_id),
     };

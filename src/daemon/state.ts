@@ -22,6 +22,7 @@ export const StoredSession = z.object({
   native_session_id: z.string().optional(),
   transcript_path: z.string().optional(),
   mission_id: z.string().optional(),
+  config_directory: z.string().optional(),
   wake: WakeRoute.optional(),
   /** thread → when this session last wrote in it */
   replied: z.record(z.string(), z.string()).default({}),

@@ -14,17 +14,23 @@ const deafAfterRings = 3;
 const words = {
   en: {
     dialog: "its agent waits for its person: a dialog is open",
+    subagent: "its agent waits for a subagent; it reads when that is done",
     noBell: "its agent is idle and cannot be woken; it reads at its next prompt or tool call",
     deaf: (rings: number) =>
       `its agent was rung ${rings} times and did not read; its hooks may be missing or switched off`,
+    held: (rings: number) =>
+      `its agent was rung ${rings} times and did not stir; its settings may hold rings back`,
     unproved: "an earlier message of the thread is not proved to be read yet",
   },
   fr: {
     dialog: "son agent attend sa personne : un dialogue est ouvert",
+    subagent: "son agent attend un sous-agent ; il lira quand celui-ci aura fini",
     noBell:
       "son agent est inactif et ne peut être réveillé ; il lira à sa prochaine consigne ou au prochain outil",
     deaf: (rings: number) =>
       `son agent a été sonné ${rings} fois et n'a pas lu ; ses hooks manquent peut-être`,
+    held: (rings: number) =>
+      `son agent a été sonné ${rings} fois et n'a pas bougé ; ses réglages retiennent peut-être les sonneries`,
     unproved: "un message antérieur du fil n'est pas encore prouvé lu",
   },
 } as const;
@@ -63,10 +69,12 @@ export class Waiting {
     if (inbox.unread === inbox.waitingOnClaim) return say.unproved;
     const { status } = activityOf(session);
     if (status === "waiting") return say.dialog;
+    if (status !== "idle" && session.inSubagent) return say.subagent;
     if (status !== "idle") return undefined;
     const rings = this.#doorbell.rings(session);
     if (!this.#doorbell.canRing(session)) return say.noBell;
-    return rings >= deafAfterRings ? say.deaf(rings) : undefined;
+    if (rings < deafAfterRings) return undefined;
+    return this.#doorbell.reacted(session) ? say.deaf(rings) : say.held(rings);
   }
 
   /** What was answered when mail arrived. */

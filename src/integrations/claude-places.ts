@@ -48,6 +48,8 @@ export function obstacles({
   const notes: string[] = [];
   if (user?.disableAllHooks === true)
     notes.push(`"disableAllHooks" is true in ${settings}: no hook runs until it is removed.`);
+  if (user?.crossSessionInbound === "hold")
+    notes.push(`"crossSessionInbound" is "hold" in ${settings}: an idle session is not woken.`);
   for (const path of [...managedFiles(managedDirectory), `${configDirectory}/remote-settings.json`])
     notes.push(...managedObstacles(path, readObject(path)));
   return [...notes, ...projectObstacles(globalConfig, readObject(globalConfig))];

@@ -4,6 +4,7 @@ import type { ProcessLook } from "../system/process.ts";
 import { claudeActivity } from "./claude-activity.ts";
 import { formatClaudeHookOutput, parseClaudeHookEvent, supportsClaudeHook } from "./claude-event.ts";
 import { checkClaude, installClaude, isClaudePresent, uninstallClaude } from "./claude-install.ts";
+import { claudeConfigDirectory } from "./claude-places.ts";
 import { readClaudeTranscriptLine } from "./claude-transcript.ts";
 import { claudeWaitsInHook, claudeWake, claudeWakeState } from "./claude-wake.ts";
 import type { Integration } from "./integration.ts";
@@ -19,6 +20,7 @@ export const claude: Integration = {
   formatHookOutput: formatClaudeHookOutput,
   readTranscriptLine: readClaudeTranscriptLine,
   activity: claudeActivity,
+  configDirectory: claudeConfigDirectory,
   wakeRoute: claudeWake,
   wakeState: claudeWakeState,
   waitsInHook: claudeWaitsInHook,

@@ -113,6 +113,8 @@ export type Integration = {
   /** What the agent says of itself now. Another process that had the same pid is not taken for it. */
   activity(agent: AgentProcess, hints?: ActivityHints): Activity;
 
+  /** Where the agent that started an MCP server with this environment keeps its records. */
+  configDirectory?(env: Record<string, string | undefined>): string;
   /** How an MCP server with this environment wakes its own agent; undefined where it cannot. */
   wakeRoute(env: Record<string, string | undefined>): Wake | undefined;
   /** Whether that route is there now, without using it. For integrations that have one. */

@@ -27,6 +27,7 @@ export async function serveStdio(): Promise<void> {
       pid: above.pid,
       cwd: process.cwd(),
       agent: agent === "unknown" ? undefined : agent,
+      config_directory: integrationOf(agent).configDirectory?.(process.env),
       mission_id: process.env.AI_INTERCOM_MISSION_ID,
       wake: wake() ? "socket" : waitsInHook() ? "hook" : "none",
     }),

@@ -31,7 +31,7 @@ export const SessionCheckup = z.object({
   unread: z.number(),
   /** why the unread mail is not on its way, where the daemon knows */
   waits: z.string().optional(),
-  /** in its present idle period */
+  /** since it last read */
   rings: z.number(),
 });
 export type SessionCheckup = z.infer<typeof SessionCheckup>;

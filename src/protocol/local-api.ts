@@ -24,6 +24,8 @@ export const RegisterSession = z
     cwd: absolutePath.optional(),
     native_session_id: z.string().max(128).optional(),
     mission_id: z.string().max(64).optional(),
+    /** where the agent keeps its own records, before a hook of it has told */
+    config_directory: absolutePath.optional(),
     /** how the agent can be woken when it is idle */
     wake: WakeRoute.optional(),
     /** accepted for older scripts and ignored: the daemon computes the path itself */

@@ -212,7 +212,7 @@ describe("entries of ours from before", () => {
 describe("notes on what makes the entries dead", () => {
   test("disableAllHooks, managed settings, a project's own entries, a missing program", async () => {
     const { options } = testHome({
-      ".claude/settings.json": '{"disableAllHooks": true}',
+      ".claude/settings.json": '{"disableAllHooks": true, "crossSessionInbound": "hold"}',
       ".claude.json":
         '{"projects": {"/p/q": {"mcpServers": {"ai-intercom": {"command": "x"}}}, "/r": {"disabledMcpServers": ["ai-intercom"]}, "/s": {}}}',
       ".claude/remote-settings.json":
@@ -221,6 +221,7 @@ describe("notes on what makes the entries dead", () => {
     for (const { notes } of [await claude.install(options), await claude.check(options)]) {
       const text = notes.join("\n");
       expect(text).toContain('"disableAllHooks" is true');
+      expect(text).toContain('"crossSessionInbound" is "hold"');
       expect(text).toContain("for the project /p/q");
       expect(text).toContain("switched off for the project /r");
       expect(text).not.toContain("/s;");
