@@ -6,20 +6,22 @@ import { finish, finishSilent, hookInput, Programs } from "./programs.ts";
 
 const baseline = "sh -c true";
 const ours = "hook command, no mail";
+const bell = "bell command, not needed";
 
 export const guard: Bench = {
   name: "guard",
-  about: "the installed hook command with an empty inbox",
+  about: "the installed hook commands with an empty inbox, in a session with a socket",
   runs: 300,
   async run({ runs }) {
     await using programs = await Programs.prepare();
     const env = { PATH: process.env.PATH ?? "", HOME: `${programs.directory}/home` };
-    const command = await installedCommand(programs, env);
+    const [command, bellCommand] = await installedCommands(programs, env);
     const input = hookInput("PostToolBatch");
     const series = await interleaved(
       {
         [baseline]: () => finishSilent(["/bin/sh", "-c", "true"], { env, input }),
         [ours]: () => finishSilent(["/bin/sh", "-c", command], { env, input }),
+        [bell]: () => finishSilent(["/bin/sh", "-c", bellCommand], { env, input: hookInput("Stop") }),
       },
       runs,
     );
@@ -29,18 +31,23 @@ export const guard: Bench = {
       bounds: [
         { what: "median", value: median(series, ours), below: 5, unit: "ms" },
         { what: `median over ${baseline}`, value: ratio(series, ours, baseline), below: 2, unit: "×" },
+        { what: `bell, median over ${baseline}`, value: ratio(series, bell, baseline), below: 2, unit: "×" },
       ],
     };
   },
 };
 
-/** From a settings.json that the real `install` wrote. */
-async function installedCommand({ ours }: Programs, env: { HOME: string; PATH: string }): Promise<string> {
+/** From a settings.json that the real `install` wrote: what a tool batch runs, and what the end of a turn runs besides. */
+async function installedCommands(
+  { ours }: Programs,
+  env: { HOME: string; PATH: string },
+): Promise<[string, string]> {
   await mkdir(`${env.HOME}/.claude`, { recursive: true });
   await finish([ours, "install", "claude", "--json"], { env, input: "" });
-  const settings = await Bun.file(`${env.HOME}/.claude/settings.json`).json();
-  const command: unknown = settings.hooks?.PostToolBatch?.[0]?.hooks?.[0]?.command;
-  if (typeof command !== "string")
-    throw new Error(`install wrote no PostToolBatch hook: ${JSON.stringify(settings)}`);
-  return command;
+  const { hooks } = await Bun.file(`${env.HOME}/.claude/settings.json`).json();
+  const command: unknown = hooks?.PostToolBatch?.[0]?.hooks?.[0]?.command;
+  const bell: unknown = hooks?.Stop?.[1]?.hooks?.[0]?.command;
+  if (typeof command !== "string" || typeof bell !== "string")
+    throw new Error(`install wrote other hooks: ${JSON.stringify(hooks)}`);
+  return [command, bell];
 }

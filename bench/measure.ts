@@ -13,7 +13,7 @@ export type Bench = {
 export type Series = Map<string, number[]>;
 export type Measured = { series: Series; baseline: string; bounds: Bound[]; notes?: string[] };
 /** A goal; `value` must stay below it. */
-export type Bound = { what: string; value: number; below: number; unit: "ms" | "×" };
+export type Bound = { what: string; value: number; below: number; unit: "ms" | "×" | "%" | "MB" };
 
 /** One run; its result is the ms it took. */
 export type Case = () => Promise<number>;

@@ -6,8 +6,10 @@ import { guard } from "./guard.ts";
 import { hook } from "./hook.ts";
 import { mcp } from "./mcp.ts";
 import { type Bench, type Bound, isMet, type Measured, summaryOf } from "./measure.ts";
+import { rest } from "./rest.ts";
+import { wake } from "./wake.ts";
 
-const benches: readonly Bench[] = [guard, hook, mcp, chat];
+const benches: readonly Bench[] = [guard, hook, mcp, chat, wake, rest];
 
 type Options = { names: string[]; json: boolean; check: boolean; runs: number | undefined };
 type Result = { name: string; about: string; series: ReturnType<typeof summaryOf>; bounds: Bound[] };
@@ -54,7 +56,7 @@ function machine(): string {
 
 const column = (value: string | number) => String(value).padStart(10);
 const ms = (value: number) => `${value.toFixed(2)} ms`;
-const times = (value: number | undefined) => (value === undefined ? "" : `${value.toFixed(2)}×`);
+const times = (value = Number.NaN) => (!Number.isFinite(value) ? "" : `${value.toFixed(2)}×`);
 
 function optionsOf(argv: string[]): Options | string {
   const found: Options = { names: [], json: false, check: false, runs: undefined };
