@@ -60,10 +60,14 @@ export class Deliveries {
     clearInterval(this.#timer);
   }
 
+  /** A hook of the main agent: what an earlier one printed stands in the transcript by now, or was dropped. */
+  hookCame(session: Session, event: string): void {
+    if (event !== "UserPromptSubmit") this.#laterEvents.set(session.stored.session_id, Date.now());
+  }
+
   /** Takes what one delivery may carry; undefined when there is nothing to take. */
   claim(session: Session, reader: Reader): Delivery | undefined {
-    if (reader.carrier === "hook" && reader.event !== "UserPromptSubmit")
-      this.#laterEvents.set(session.stored.session_id, Date.now());
+    if (reader.carrier === "hook") this.hookCame(session, reader.event);
     this.#settleSession(session);
     const path = reader.reports ? undefined : session.stored.transcript_path;
     const delivery = session.inbox.claim({

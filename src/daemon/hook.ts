@@ -62,7 +62,15 @@ export class Hooks {
     return "";
   }
 
+  /**
+   * None at the start of a conversation: no turn follows it, so what it carries would lie in an idle agent's context,
+   * offered and unread, and nothing would ring for it. Left in the inbox, it wakes the agent.
+   */
   async #mail(session: Session, event: HookEvent, caller: HookCaller): Promise<string> {
+    if (event.event === "SessionStart") {
+      this.#deliveries.hookCame(session, event.event);
+      return "";
+    }
     if (event.event === "Stop" && !this.#mayStop(session, event)) return "";
     if (event.event === "UserPromptSubmit" && isMidTurn(session)) return "";
     await this.#deliveries.awaitClaimable(session, settleBeforeClaimMs);

@@ -44,6 +44,17 @@ test("no theft: three sessions on one machine, every hook and tool gives only it
   expect(await three.context("UserPromptSubmit")).toContain("| for three");
 });
 
+test("the start of a conversation takes no mail: no turn follows it, and what lies in an idle context wakes nobody", async () => {
+  const agent = await fleet.machine("limn").agent("beginner");
+  const sent = await chat("limn/beginner", "for a turn");
+  for (const source of ["clear", "resume", "startup", "compact"])
+    expect(await agent.hook("SessionStart", { source })).not.toContain("for a turn");
+  expect((await agent.session()).inbox_pending).toBe(1);
+  const { states } = await fleet.machine("limn").json("status", sent.message_id);
+  expect(states.map(({ state }: { state: string }) => state)).toEqual(["accepted", "delivered"]);
+  expect(await agent.context("UserPromptSubmit")).toContain("| for a turn");
+});
+
 test("check-inbox --session for another agent's inbox is refused inside an agent, and takes nothing", async () => {
   const limn = fleet.machine("limn");
   const [thief, victim] = [await limn.agent("thief"), await limn.agent("victim")];
