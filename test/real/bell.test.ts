@@ -30,7 +30,7 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s without a socke
       await session.claude.waitForAnswer("end of first");
       for (const word of ["one", "two", "three"]) {
         await idleWithBell(session);
-        const before = session.turns().length;
+        const before = session.rings();
         const { message_id } = await stage.write(
           session.address,
           mail(`news ${word}`, [[{ text: `read ${word}` }]]),
@@ -39,7 +39,7 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s without a socke
         expect(woken.text).toContain("[ai-intercom ring ");
         await session.claude.waitForAnswer(`read ${word}`);
         await waitFor("seen", async () => (await stage.states(message_id)).includes("seen"));
-        expect(session.turns().length).toBe(before + 1);
+        expect(session.rings()).toBeGreaterThan(before);
         expect(session.counts(`| news ${word}`).at(-1)).toBe(1);
       }
     },

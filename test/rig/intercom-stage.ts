@@ -194,6 +194,12 @@ export class IntercomSession<C extends ClaudeProcess> implements AsyncDisposable
     return this.turns().map((request) => countOccurrences(request, text));
   }
 
+  /** How many rings its model has read, each counted once. */
+  rings(): number {
+    const marks = this.turns().flatMap(({ text }) => text.match(/\[ai-intercom ring [0-9a-f]+\]/g) ?? []);
+    return new Set(marks).size;
+  }
+
   /** Waits for the first turn of this session that fits. */
   turn(label: string, fits: (request: LoggedRequest) => boolean): Promise<LoggedRequest> {
     return this.home.stage.model.waitForRequest(
