@@ -24,7 +24,7 @@ export type Session = {
   /** it may still turn out to be a resumed conversation with an address of its own; nobody is told of it yet */
   provisional: boolean;
   /** the hook that asked last for its mail was a subagent's: the main agent may be waiting for that */
-  inSubagent: boolean;
+  inSubagent?: boolean;
 };
 
 export type Binding = Partial<
@@ -315,7 +315,6 @@ export class Sessions {
     const session: Session = {
       stored,
       provisional: false,
-      inSubagent: false,
       process: { pid: stored.pid, start: stored.start },
       inbox: this.#openInbox(stored.session_id),
     };
