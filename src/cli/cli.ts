@@ -79,6 +79,11 @@ const groups: Record<string, Record<string, Entry>> = {
     },
   },
   operate: {
+    service: {
+      description: "run in the background: install, uninstall, status",
+      load: async () => (await import("./service.ts")).service,
+    },
+    logs: { description: "what hub and daemon logged", load: async () => (await import("./logs.ts")).logs },
     doctor: {
       description: "what is not fine here, and its fix; --canary proves one session's path",
       load: async () => (await import("./doctor.ts")).doctor,

@@ -5,6 +5,7 @@ import { type Config, describeConfig, loadConfig } from "../system/config.ts";
 import { privateDirectory } from "../system/files.ts";
 import { loadOrCreateMachineKey } from "../system/keys.ts";
 import { takeLock } from "../system/lock.ts";
+import { keepLog } from "../system/log-file.ts";
 import { homePaths } from "../system/paths.ts";
 import { command } from "./command.ts";
 import { print } from "./output.ts";
@@ -39,6 +40,7 @@ export const standalone = command({
     const settings = settingsOf(args);
     const paths = homePaths();
     for (const directory of [paths.home, paths.run]) privateDirectory(directory);
+    keepLog(paths.logs, "standalone");
     // what can stop the daemon is looked at before the hub opens anything
     takeLock(`${paths.run}/daemon.lock`, "daemon").release();
     const { publicKey } = loadOrCreateMachineKey(paths.machineKey);
@@ -60,6 +62,7 @@ export const hub = command({
   run: async (args) => {
     const paths = homePaths();
     privateDirectory(paths.home);
+    keepLog(paths.logs, "hub");
     await using running = await Hub.start({ config: settingsOf(args), paths });
     print(`hub listening on ${running.url}, home ${paths.home}`);
     await untilStopped();
@@ -75,6 +78,8 @@ export const daemon = command({
   run: async (args) => {
     const settings = settingsOf(args);
     const paths = homePaths();
+    privateDirectory(paths.home);
+    keepLog(paths.logs, "daemon");
     await using _running = await Daemon.start({
       config: settings,
       paths,

@@ -79,6 +79,8 @@ const errorTable = {
   inbox_full: { http: 429, exit: 1, hint: "the recipient must read its mail first" },
   unparsable_file: { http: 500, exit: 1 },
   unsafe_file: { http: 500, exit: 1 },
+  not_supported: { http: 501, exit: 1, hint: "ai-intercom --help" },
+  service_failed: { http: 500, exit: 1, hint: "ai-intercom service status; ai-intercom logs" },
   internal: { http: 500, exit: 1, hint: "the log of the hub or the daemon (its stderr) says more" },
   hub_unreachable: { http: 503, exit: 3, hint: "is the hub running? start it with: ai-intercom standalone" },
   daemon_unreachable: {

@@ -5,10 +5,11 @@ import { createConsola, type LogObject } from "consola";
 /** `log.info("linked", { machine })` → `2026-11-22T18:00:00.000Z info linked machine=limn`. */
 export const log = createConsola({
   level: 3,
-  reporters: [{ log: (entry) => void process.stderr.write(line(entry)) }],
+  reporters: [{ log: (entry) => void process.stderr.write(logLine(entry)) }],
 });
 
-function line({ date, type, args }: LogObject): string {
+/** One entry as it is written, with its line break. */
+export function logLine({ date, type, args }: LogObject): string {
   const [text, fields] = args;
   const extra = Object.entries(typeof fields === "object" && fields !== null ? fields : {}).map(
     ([key, value]) => ` ${key}=${show(value)}`,
