@@ -35,6 +35,10 @@ const groups: Record<string, Record<string, Entry>> = {
     },
   },
   "set up": {
+    setup: {
+      description: "make this machine ready: configuration, agents, service, self-test",
+      load: async () => (await import("./setup.ts")).setup,
+    },
     install: {
       description: "hooks and MCP entry of an agent CLI",
       load: async () => (await import("./install.ts")).install,

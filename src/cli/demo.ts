@@ -3,18 +3,15 @@
 
 import { mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { Client } from "@modelcontextprotocol/sdk/client/index.js";
-import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { z } from "zod";
 import { IntercomError } from "../protocol/errors.ts";
 import { Invite } from "../protocol/hub-api.ts";
-import { ChatAnswer, MessageStatus } from "../protocol/message.ts";
+import { MessageStatus } from "../protocol/message.ts";
 import { AgentList } from "../protocol/session.ts";
-import { type ToolName, tools } from "../protocol/tools.ts";
-import { version } from "../protocol/version.ts";
 import { ownProgram } from "../system/program.ts";
 import { delay } from "../system/wait.ts";
 import { command } from "./command.ts";
+import { McpAgent } from "./mcp-agent.ts";
 import { dim, print } from "./output.ts";
 
 /** ms that any one step may take */
@@ -51,13 +48,13 @@ async function play(stage: Stage): Promise<void> {
   );
   await step("atlas/website sees limn/mnemos", () => seen(website, "limn", "mnemos"));
   const asked = await step(`atlas/website → limn/mnemos: "${question}"`, async () =>
-    delivered(await website.call("intercom_chat", { to: "limn/mnemos", message: question })),
+    website.says("intercom_chat", { to: "limn/mnemos", message: question }),
   );
-  await step("limn/mnemos reads its inbox", () => received(mnemos, question));
+  await step("limn/mnemos reads its inbox", () => mnemos.reads(question));
   await step(`limn/mnemos replies: "${answer}"`, async () =>
-    delivered(await mnemos.call("intercom_reply", { thread_id: asked.thread_id, message: answer })),
+    mnemos.says("intercom_reply", { thread_id: asked.thread_id, message: answer }),
   );
-  await step("atlas/website reads the answer", () => received(website, answer));
+  await step("atlas/website reads the answer", () => website.reads(answer));
   const { states } = await step("atlas/website asks where its question is", async () =>
     MessageStatus.parse(await website.call("intercom_status", { message_id: asked.message_id })),
   );
@@ -75,29 +72,13 @@ async function step<T>(title: string, work: () => Promise<T>): Promise<T> {
   return result;
 }
 
-async function seen(agent: Agent, machine: string, project: string): Promise<void> {
+async function seen(agent: McpAgent, machine: string, project: string): Promise<void> {
   await until(async () => {
     const { agents } = AgentList.parse(await agent.call("intercom_list_agents", {}));
     return agents.some(
       (one) => one.machine_id === machine && one.project_id === project && one.session !== null,
     );
   }, `${machine}/${project} to be listed`);
-}
-
-async function received(agent: Agent, text: string): Promise<void> {
-  const { messages } = tools.intercom_check_inbox.output.parse(await agent.call("intercom_check_inbox", {}));
-  if (messages.length !== 1 || messages[0]?.message !== text)
-    throw new IntercomError(
-      "internal",
-      `expected exactly "${text}", the inbox gave ${JSON.stringify(messages)}`,
-    );
-}
-
-function delivered(result: unknown): { thread_id: string; message_id: string } {
-  const { status, thread_id, message_id, error } = ChatAnswer.parse(result);
-  if (status !== "delivered" || !thread_id || !message_id)
-    throw new IntercomError("internal", `expected delivered, got ${status}: ${error ?? ""}`);
-  return { thread_id, message_id };
 }
 
 async function until(done: () => Promise<boolean>, what: string): Promise<void> {
@@ -113,7 +94,7 @@ async function until(done: () => Promise<boolean>, what: string): Promise<void> 
 class Stage {
   readonly #root: string;
   readonly #servers: ReturnType<Stage["spawn"]>[] = [];
-  readonly #agents: Agent[] = [];
+  readonly #agents: McpAgent[] = [];
 
   private constructor(root: string) {
     this.#root = root;
@@ -158,10 +139,10 @@ class Stage {
     return JSON.parse(out);
   }
 
-  async agent(machine: string, project: string): Promise<Agent> {
+  async agent(machine: string, project: string): Promise<McpAgent> {
     const directory = `${this.#root}/${machine}-projects/${project}`;
     await mkdir(directory, { recursive: true });
-    const agent = await Agent.start(directory, this.environment(machine));
+    const agent = await McpAgent.start(directory, this.environment(machine));
     this.#agents.push(agent);
     return agent;
   }
@@ -198,31 +179,5 @@ class Stage {
   private async firstLine(child: ReturnType<Stage["spawn"]>): Promise<string> {
     for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) return text;
     return new Response(child.stderr).text();
-  }
-}
-
-/** An MCP client that stands in for an agent; a shell of its own between them makes it a process of its own. */
-class Agent {
-  readonly #client = new Client({ name: "ai-intercom-demo", version });
-
-  static async start(cwd: string, env: Record<string, string>): Promise<Agent> {
-    const agent = new Agent();
-    const [program, ...rest] = ownProgram();
-    const args = ["-c", '"$@"; exit', "sh", program, ...rest, "mcp-server"];
-    await agent.#client.connect(
-      new StdioClientTransport({ command: "/bin/sh", args, cwd, env, stderr: "ignore" }),
-    );
-    return agent;
-  }
-
-  async call(name: ToolName, given: Record<string, unknown>): Promise<unknown> {
-    const result = await this.#client.callTool({ name, arguments: given }, undefined, {
-      timeout: stepTimeoutMs,
-    });
-    return result.structuredContent;
-  }
-
-  close(): Promise<void> {
-    return this.#client.close();
   }
 }

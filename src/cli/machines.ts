@@ -3,13 +3,13 @@
 import { requestJoin } from "../daemon/hub-client.ts";
 import { namePattern } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
-import { Invite } from "../protocol/hub-api.ts";
+import { Invite, type JoinAnswer } from "../protocol/hub-api.ts";
 import { parseInvite } from "../protocol/invite.ts";
 import { MachineList } from "../protocol/session.ts";
 import { defaultHubUrl, loadConfig } from "../system/config.ts";
 import { setConfigKeys } from "../system/config-edit.ts";
 import { privateDirectory } from "../system/files.ts";
-import { fingerprint, loadOrCreateMachineKey } from "../system/keys.ts";
+import { loadOrCreateMachineKey } from "../system/keys.ts";
 import { homePaths } from "../system/paths.ts";
 import { actAsPerson, askDaemon, askFacts } from "./access.ts";
 import { command, json } from "./command.ts";
@@ -56,32 +56,50 @@ export const join = command({
     "ai-intercom join --hub-url http://100.64.0.1:7700   # asks; a person approves at the hub",
   ],
   run: async (args) => {
-    const paths = homePaths();
-    privateDirectory(paths.home);
-    const config = loadConfig();
-    const code = args.code === undefined ? undefined : parseInvite(args.code);
-    const url = args["hub-url"] ?? code?.url ?? config.hub.url ?? defaultHubUrl;
-    const machine = args["machine-id"] ?? config.machine.id;
-    if (!namePattern.test(machine))
-      throw new IntercomError("bad_usage", `--machine-id cannot be "${machine}"`, {
-        hint: "1 to 64 of A-Z a-z 0-9 . _ -, first a letter or digit",
-      });
-    const key = loadOrCreateMachineKey(paths.machineKey);
-    const { display_name, description } = config.machine;
-    const answer = await requestJoin(
-      { url, machine, key },
-      { display_name, description, ...(code ? { code: code.secret } : {}) },
-    );
-    setConfigKeys(paths.config, { mode: "daemon", "machine.id": machine, "hub.url": url });
-    await askDaemon("/api/link/reconnect", {}).catch(() => undefined); // no daemon runs yet: it will read the file
+    const { url, machine, answer } = await joinHub({
+      code: args.code,
+      url: args["hub-url"],
+      machine: args["machine-id"],
+    });
     if (args.json) return printJson({ ...answer, hub_url: url });
     if (answer.status === "approved") print(`joined ${url} as ${machine}\nnext: ai-intercom daemon`);
     else
       print(
-        `asked ${url} to let ${machine} in\na person there compares this fingerprint and approves:\n  ${fingerprint(key.publicKey)}\n  ai-intercom machines approve ${machine}\nnext, here: ai-intercom daemon; it links as soon as it is approved`,
+        `${askedToJoin(url, machine, answer.fingerprint)}\nnext, here: ai-intercom daemon; it links as soon as it is approved`,
       );
   },
 });
+
+/** Enrols this machine and writes into config.yml where its hub is. `code`, `url` and `machine` as given to `join`. */
+export async function joinHub(given: {
+  code?: string;
+  url?: string;
+  machine?: string;
+}): Promise<{ url: string; machine: string; answer: JoinAnswer }> {
+  const paths = homePaths();
+  privateDirectory(paths.home);
+  const config = loadConfig();
+  const code = given.code === undefined ? undefined : parseInvite(given.code);
+  const url = given.url ?? code?.url ?? config.hub.url ?? defaultHubUrl;
+  const machine = given.machine ?? config.machine.id;
+  if (!namePattern.test(machine))
+    throw new IntercomError("bad_usage", `--machine-id cannot be "${machine}"`, {
+      hint: "1 to 64 of A-Z a-z 0-9 . _ -, first a letter or digit",
+    });
+  const key = loadOrCreateMachineKey(paths.machineKey);
+  const { display_name, description } = config.machine;
+  const answer = await requestJoin(
+    { url, machine, key },
+    { display_name, description, ...(code ? { code: code.secret } : {}) },
+  );
+  setConfigKeys(paths.config, { mode: "daemon", "machine.id": machine, "hub.url": url });
+  await askDaemon("/api/link/reconnect", {}).catch(() => undefined); // no daemon runs yet: it will read the file
+  return { url, machine, answer };
+}
+
+export function askedToJoin(url: string, machine: string, print: string): string {
+  return `asked ${url} to let ${machine} in\na person there compares this fingerprint and approves:\n  ${print}\n  ai-intercom machines approve ${machine}`;
+}
 
 export const machines = command({
   name: "machines",

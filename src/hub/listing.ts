@@ -1,5 +1,11 @@
 // Who can be reached: machines, their projects, and the open sessions of those.
-import type { AgentList, ListedMachine, ListedSession, MachineList } from "../protocol/session.ts";
+import {
+  type AgentList,
+  type ListedMachine,
+  type ListedSession,
+  type MachineList,
+  selfTestProject,
+} from "../protocol/session.ts";
 import type { Machine, Session } from "../store/store.ts";
 import type { Parts } from "./parts.ts";
 
@@ -15,7 +21,10 @@ export async function listAgents({ store, links, now }: Parts, filter: string): 
     await store.openSessions(),
     (session) => `${session.machine_id}/${session.project_id}`,
   );
-  const projects = (await store.projects()).filter(({ machine_id }) => machines.has(machine_id));
+  const projects = (await store.projects()).filter(
+    ({ machine_id, project_id }) =>
+      machines.has(machine_id) && (project_id !== selfTestProject || open.has(`${machine_id}/${project_id}`)),
+  );
   const nowMs = now();
   return {
     agents: projects.map((project) => {

@@ -65,6 +65,9 @@ export type ListedAgent = z.infer<typeof ListedAgent>;
 export const AgentList = z.object({ agents: z.array(ListedAgent) });
 export type AgentList = z.infer<typeof AgentList>;
 
+/** Project of the two sessions by which `setup` proves itself; listed only while they are open. */
+export const selfTestProject = "ai-intercom-self-test";
+
 /** `all`, `online`, or `machine:ID`. */
 export const AgentFilter = z
   .string()

@@ -8,7 +8,8 @@ import { readTextIfPresent } from "./files.ts";
 import { log } from "./log.ts";
 import { homePaths } from "./paths.ts";
 
-const defaultHubListen = "127.0.0.1:7700";
+export const defaultHubPort = 7700;
+const defaultHubListen = `127.0.0.1:${defaultHubPort}`;
 export const defaultHubUrl = `http://${defaultHubListen}`;
 
 const HostPort = z

@@ -1,0 +1,229 @@
+// `setup`: one command that makes this machine ready. Shows what it will change before it changes it, changes nothing
+// that is as it should be, and ends with a proof.
+import { resolve } from "node:path";
+import { createInterface } from "node:readline/promises";
+import { integrations } from "../integrations/integration.ts";
+import { IntercomError, toIntercomError } from "../protocol/errors.ts";
+import { defaultHubPort, inspectConfig, loadConfig } from "../system/config.ts";
+import { setConfigKeys } from "../system/config-edit.ts";
+import { privateDirectory, readTextIfPresent } from "../system/files.ts";
+import { loadOrCreateMachineKey } from "../system/keys.ts";
+import { homeDirectory, homePaths } from "../system/paths.ts";
+import { ownProgram } from "../system/program.ts";
+import { command, json } from "./command.ts";
+import { askedToJoin, joinHub } from "./machines.ts";
+import { bold, dim, print, printJson } from "./output.ts";
+import { serviceManager } from "./service/this-computer.ts";
+import { serviceJob } from "./service.ts";
+import { type SelfTest, selfTest } from "./setup/self-test.ts";
+import { hubsOnTailnet } from "./setup/tailscale.ts";
+
+type Mode = "standalone" | "hub" | "daemon";
+/** One part of the setup. `changes`: what it will do, in words; none: it is as it should be. */
+type Step = { title: string; changes: string[]; run: () => Promise<string[]> };
+type Choice = { join?: string; hubUrl?: string; service: boolean };
+
+export const setup = command({
+  name: "setup",
+  description:
+    "make this machine ready: configuration, key, hooks and MCP entry of every agent CLI found, service, self-test",
+  args: {
+    yes: { type: "boolean", alias: "y", default: false, description: "do not ask" },
+    join: {
+      type: "string",
+      description: "join a hub with a code of `ai-intercom invite`",
+      valueHint: "CODE",
+    },
+    "hub-url": {
+      type: "string",
+      description: "join the hub at this address; without a code a person there approves",
+      valueHint: "URL",
+    },
+    service: { type: "boolean", default: true, description: "run in the background from log-in on" },
+    json,
+  },
+  examples: [
+    "ai-intercom setup                  # shows what it would change, then asks",
+    "ai-intercom setup --yes            # the first machine: a hub of its own",
+    "ai-intercom setup --yes --join 7K3M-9QXT-2BVN-84HD@http://100.64.0.1:7700",
+    "ai-intercom setup --yes --no-service",
+  ],
+  run: async (args) => {
+    const isAsking = !args.yes && process.stdin.isTTY === true;
+    const choice: Choice = { join: args.join, hubUrl: args["hub-url"], service: args.service };
+    if (!args.json) await offerTailnet(choice, isAsking);
+    const steps = await plan(choice);
+    const due = steps.filter(({ changes }) => changes.length > 0);
+    if (!args.json) show(steps);
+    if (due.length > 0 && !args.yes && !(isAsking && (await confirmed("\ngo ahead? [Y/n] ", true)))) {
+      if (isAsking) return print("nothing was changed");
+      throw new IntercomError(
+        "bad_usage",
+        "setup asks before it changes anything, and nobody can answer here",
+        {
+          hint: "ai-intercom setup --yes",
+        },
+      );
+    }
+    const notes: string[] = [];
+    for (const step of due) notes.push(...(await step.run()));
+    await finish(steps, notes, args.json);
+  },
+});
+
+/** What is to be done, in order; nothing is changed by planning. */
+async function plan(choice: Choice): Promise<Step[]> {
+  const home = resolve(homeDirectory());
+  return [
+    configuration(choice),
+    ...(await Promise.all(
+      integrations
+        .filter((integration) => integration.isPresent())
+        .map(async (integration): Promise<Step> => {
+          const options = { program: ownProgram(), home };
+          const planned = await integration.install({ ...options, dryRun: true });
+          return {
+            title: integration.displayName,
+            changes: planned.changes.map(({ file, what }) => `${file}: ${what}`),
+            run: async () => (await integration.install(options)).notes,
+          };
+        }),
+    )),
+    ...(choice.service ? [await background(choice)] : []),
+  ];
+}
+
+/** Home, key, mode, and for a joining machine its enrolment. */
+function configuration({ join, hubUrl }: Choice): Step {
+  const paths = homePaths();
+  const { config, present } = inspectConfig();
+  const title = "configuration";
+  if (join !== undefined || hubUrl !== undefined)
+    return {
+      title,
+      changes: [
+        `${paths.config}: mode daemon, machine.id, hub.url`,
+        `${paths.machineKey}: this machine's key`,
+        "enrols this machine at the hub",
+      ],
+      run: async () => {
+        const { url, machine, answer } = await joinHub({ code: join, url: hubUrl });
+        return answer.status === "approved" ? [] : [askedToJoin(url, machine, answer.fingerprint)];
+      },
+    };
+  const wanted = { mode: config.mode, "machine.id": config.machine.id };
+  const text = present ? (readTextIfPresent(paths.config) ?? "") : "";
+  const missing = !/^mode:/m.test(text) || !/^machine:/m.test(text);
+  const key = readTextIfPresent(paths.machineKey) === undefined;
+  return {
+    title,
+    changes: [
+      ...(missing ? [`${paths.config}: mode ${wanted.mode}, machine.id ${wanted["machine.id"]}`] : []),
+      ...(key ? [`${paths.machineKey}: this machine's key`] : []),
+    ],
+    run: async () => {
+      privateDirectory(paths.home);
+      setConfigKeys(paths.config, wanted);
+      loadOrCreateMachineKey(paths.machineKey);
+      return [];
+    },
+  };
+}
+
+/** The service; where there is no manager for it, that is a note and no failure. */
+async function background({ join, hubUrl }: Choice): Promise<Step> {
+  const title = "service";
+  const mode: Mode = join !== undefined || hubUrl !== undefined ? "daemon" : loadConfig().mode;
+  try {
+    const manager = serviceManager({ system: false });
+    const definition = manager.definition({ ...serviceJob(), mode });
+    const { installed, running } = await manager.status();
+    const current = installed && (await Bun.file(manager.file).text()) === definition;
+    return {
+      title,
+      changes:
+        current && running
+          ? []
+          : [`${manager.file}: runs \`ai-intercom ${mode}\` from log-in on (${manager.name})`],
+      run: async () => {
+        try {
+          await manager.install(serviceJob());
+          return await manager.notes();
+        } catch (thrown) {
+          return [withoutService(toIntercomError(thrown), mode)];
+        }
+      },
+    };
+  } catch (thrown) {
+    const error = toIntercomError(thrown);
+    if (error.code !== "not_supported") throw error;
+    return { title, changes: [], run: async () => [withoutService(error, mode)] };
+  }
+}
+
+function withoutService({ message, code }: IntercomError, mode: Mode): string {
+  if (code !== "not_supported" && code !== "service_failed" && code !== "conflict")
+    return `no service: ${message}`;
+  return `no service: ${message}; run it in a terminal: ai-intercom ${mode}`;
+}
+
+/** Asks only where this machine has no hub yet and Tailscale knows one. */
+async function offerTailnet(choice: Choice, isAsking: boolean): Promise<void> {
+  if (choice.join !== undefined || choice.hubUrl !== undefined || inspectConfig().present) return;
+  const [found] = await hubsOnTailnet(defaultHubPort);
+  if (!found) return;
+  const text = `${found.name} runs a hub at ${found.url} on your tailnet`;
+  if (!isAsking) return print(`note: ${text}; to join it: ai-intercom setup --hub-url ${found.url}\n`);
+  if (await confirmed(`${text}. ask it to let this machine in? [y/N] `, false)) choice.hubUrl = found.url;
+}
+
+function show(steps: readonly Step[]): void {
+  for (const { title, changes } of steps) {
+    print(`${bold(title)}${changes.length === 0 ? ": as it should be" : ""}`);
+    for (const change of changes) print(`  ${change}`);
+  }
+}
+
+async function finish(steps: readonly Step[], notes: string[], asJson: boolean): Promise<void> {
+  const { mode } = loadConfig();
+  const isPending = notes.some((note) => note.startsWith("asked "));
+  const proof = isPending || mode === "hub" ? undefined : await selfTest(mode);
+  if (asJson) {
+    const changes = steps.flatMap(({ title, changes }) => changes.map((change) => ({ part: title, change })));
+    return printJson({ mode, changes, notes, self_test: proof ?? null });
+  }
+  for (const note of notes) print(`note: ${note}`);
+  if (proof) showProof(proof);
+  print(
+    `\nnext:\n${nextSteps(mode, isPending)
+      .map((line) => `  ${line}`)
+      .join("\n")}`,
+  );
+}
+
+function showProof(proof: SelfTest): void {
+  print(`\n${bold("self-test")}`);
+  for (const { step, ms } of proof) print(`${dim(`${ms.toFixed(1)} ms`.padStart(10))}  ${step}`);
+}
+
+function nextSteps(mode: Mode, isPending: boolean): string[] {
+  const lines = ["run your agents as always; sessions that run now take part after a restart"];
+  if (isPending) lines.unshift("a person approves this machine at its hub; then it links by itself");
+  if (mode !== "daemon")
+    lines.push("ai-intercom invite    # a code for another machine: ai-intercom setup --join CODE");
+  return [
+    ...lines,
+    "ai-intercom agents    # who can be reached",
+    "ai-intercom doctor    # if something is not as it should be",
+  ];
+}
+
+async function confirmed(question: string, fallback: boolean): Promise<boolean> {
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    const answer = (await terminal.question(question)).trim().toLowerCase();
+    return answer === "" ? fallback : answer === "y" || answer === "yes";
+  } finally {
+    terminal.close();
+  }
+}
