@@ -3,14 +3,22 @@
 import { homeDirectory } from "../system/paths.ts";
 import type { Program } from "./integration.ts";
 
-export type CommandOptions = { program: Program; home: string; env: Record<string, string | undefined> };
+/** Home and program as they are when `install` writes the lines. */
+export type InstalledOptions = {
+  program: Program;
+  home: string;
+  env: Record<string, string | undefined>;
+  portable?: undefined;
+};
+/** `portable`: both are looked up where the lines run, as a plugin needs it. */
+export type CommandOptions = InstalledOptions | { portable: true };
 
 /**
  * Starts the program only if the agent that runs this hook has unread mail. `$PPID` alone is the agent: an inherited
  * CLAUDE_PID could name an outer one. A program that is gone is silence, never an error in the agent's face.
  */
 export function guardedHookCommand(options: CommandOptions): string {
-  const home = homeWord(options.home);
+  const home = homeWord(options);
   return `${home.prepare}[ -e "${home.word}/inbox/pending/$PPID" ] || exit 0; ${run(options)}`;
 }
 
@@ -37,8 +45,8 @@ export function firstBellHookCommand(options: CommandOptions): string {
   );
 }
 
-function bell({ home }: CommandOptions, before: string): string {
-  const { prepare, word } = homeWord(home);
+function bell(options: CommandOptions, before: string): string {
+  const { prepare, word } = homeWord(options);
   const wait = `true <>"$b"; until l=; IFS= read -r l <"$b"; do [ -n "$l" ] || exit 0; done`;
   return `${prepare}b="${word}/inbox/bell/$PPID"; ${before}[ -p "$b" ] || exit 0; ${wait}; printf '%s\\n' "$l" >&2; exit 2 ${bellMark}`;
 }
@@ -47,7 +55,7 @@ const bellMark = "# ai-intercom bell";
 
 /** For SessionStart: once per session, mail or not. */
 export function hookCommand(options: CommandOptions): string {
-  return homeWord(options.home).prepare + run(options);
+  return homeWord(options).prepare + run(options);
 }
 
 /** Which one of ours this is, of whatever version, binary or home; undefined: it is not. */
@@ -60,22 +68,27 @@ export function ourHookCommand(command: string): "inbox" | "bell" | undefined {
 }
 
 /** `exec`: no shell remains that could hold the agent's pipes; the program's parent is then the agent itself. */
-function run({ program, home, env }: CommandOptions): string {
-  const words = program.map(quote).join(" ");
-  return `[ -x ${quote(program[0])} ] || exit 0; unset BUN_OPTIONS BUN_BE_BUN; ${exportHome(home, env)}exec ${words} check-inbox --format hook`;
+function run(options: CommandOptions): string {
+  const [first, ...rest] = options.portable ? [portableProgram] : options.program.map(quote);
+  return `[ -x ${first} ] || exit 0; unset BUN_OPTIONS BUN_BE_BUN; ${exportHome(options)}exec ${[first, ...rest].join(" ")} check-inbox --format hook`;
 }
 
+/** Where install.sh puts the program, unless the person says otherwise. */
+const portableProgram = `"\${AI_INTERCOM_BINARY:-$HOME/.local/bin/ai-intercom}"`;
+
 /** The program finds the usual home by itself; any other one it must be told. */
-function exportHome(home: string, env: Record<string, string | undefined>): string {
-  if (home === homeDirectory({ HOME: env.HOME })) return "";
-  return `export AI_INTERCOM_HOME="${homeWord(home).word}"; `;
+function exportHome(options: CommandOptions): string {
+  if (options.portable || options.home === homeDirectory({ HOME: options.env.HOME })) return "";
+  return `export AI_INTERCOM_HOME="${homeWord(options).word}"; `;
 }
 
 /**
  * `${AI_INTERCOM_HOME:-…}` as it stands between double quotes. Quotes, braces, `$` and `\` inside that expansion mean
  * different things to dash and bash, so such a path goes through a variable.
  */
-function homeWord(home: string): { prepare: string; word: string } {
+function homeWord(options: CommandOptions): { prepare: string; word: string } {
+  if (options.portable) return { prepare: "", word: `\${AI_INTERCOM_HOME:-$HOME/.config/ai-intercom}` };
+  const { home } = options;
   if (!/["'`$\\{}\n]/.test(home)) return { prepare: "", word: `\${AI_INTERCOM_HOME:-${home}}` };
   return { prepare: `_aii_home=${singleQuote(home)}; `, word: `\${AI_INTERCOM_HOME:-$_aii_home}` };
 }

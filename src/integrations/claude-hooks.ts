@@ -44,7 +44,7 @@ type Place = { event: string; kind: Kind; group: number; handler: number };
  * PostToolBatch, not PostToolUse: once per turn of tools, after all of them, and seen also when a tool failed. The bell
  * is hung where an agent becomes idle.
  */
-function wantedHooks(options: CommandOptions): Wanted[] {
+export function wantedHooks(options: CommandOptions): Wanted[] {
   const inbox = (event: string, command: string): Wanted => ({
     event,
     kind: "inbox",

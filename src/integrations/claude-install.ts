@@ -8,8 +8,14 @@ import { homePaths } from "../system/paths.ts";
 import { delay } from "../system/wait.ts";
 import { explained, removeEmptyDirectories } from "./agent-file.ts";
 import { hooksEditor } from "./claude-hooks.ts";
-import { type ClaudePlaces, claudeConfigDirectory, claudePlaces, obstacles } from "./claude-places.ts";
-import { serverEditor } from "./claude-server.ts";
+import {
+  type ClaudePlaces,
+  claudeConfigDirectory,
+  claudePlaces,
+  isPluginEnabled,
+  obstacles,
+} from "./claude-places.ts";
+import { serverEditor, serverName } from "./claude-server.ts";
 import {
   addEntries,
   type FileEditor,
@@ -46,10 +52,12 @@ export async function checkClaude(options: InstallOptions): Promise<CheckReport>
   const { places, editors } = editorsFor(options);
   const differences = plannedChanges(editors);
   const absent = presentEntries(editors).length === 0;
+  const notes = notesFor(places, options);
+  if (absent && isPluginEnabled(places)) return { state: "current", differences: [], notes };
   return {
     state: absent ? "absent" : differences.length > 0 ? "outdated" : "current",
     differences,
-    notes: notesFor(places, options),
+    notes,
   };
 }
 
@@ -76,7 +84,12 @@ function editorsFor(options: InstallOptions): { places: ClaudePlaces; editors: F
 
 function notesFor(places: ClaudePlaces, { program: [executable] }: InstallOptions): string[] {
   const missing = `${executable} cannot be executed: the hooks stay silent and the tools are missing until it is there.`;
-  return [...(isExecutable(executable) ? [] : [missing]), ...obstacles(places)];
+  const plugin = `our plugin is enabled in ${places.settings}: it brings hooks and tools by itself, and \`claude plugin uninstall ${serverName}\` removes it.`;
+  return [
+    ...(isExecutable(executable) ? [] : [missing]),
+    ...(isPluginEnabled(places) ? [plugin] : []),
+    ...obstacles(places),
+  ];
 }
 
 function isExecutable(path: string): boolean {

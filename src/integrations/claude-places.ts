@@ -55,6 +55,15 @@ export function obstacles({
   return [...notes, ...projectObstacles(globalConfig, readObject(globalConfig))];
 }
 
+/** Ours, from whatever marketplace: `enabledPlugins` of the user's settings. */
+export function isPluginEnabled({ settings }: ClaudePlaces): boolean {
+  const enabled = readObject(settings)?.enabledPlugins;
+  return (
+    isRecord(enabled) &&
+    Object.entries(enabled).some(([name, on]) => name.startsWith(`${serverName}@`) && on === true)
+  );
+}
+
 function managedObstacles(path: string, managed: JsonObject | undefined): string[] {
   if (!managed) return [];
   const notes: string[] = [];

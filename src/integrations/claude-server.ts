@@ -1,5 +1,5 @@
 // The MCP server entry in Claude Code's `.claude.json`, put in and taken out as text; the rest keeps its bytes.
-import type { CommandOptions } from "./claude-command.ts";
+import type { InstalledOptions } from "./claude-command.ts";
 import type { Edited, FileEditor } from "./installation.ts";
 import { appendMember, removeAt, removeIfEmpty, replaceValue } from "./json-edit.ts";
 import { isEmptyObject, isRecord, orEmptyObject, readJsonObject, wrongShape } from "./json-object.ts";
@@ -8,7 +8,7 @@ import { isEmptyObject, isRecord, orEmptyObject, readJsonObject, wrongShape } fr
 export const serverName = "ai-intercom";
 
 /** The MCP server in `.claude.json`. */
-export function serverEditor(path: string, options: CommandOptions): FileEditor {
+export function serverEditor(path: string, options: InstalledOptions): FileEditor {
   return {
     path,
     add: (text) => addServer(path, text, wantedServer(options)),
@@ -18,7 +18,7 @@ export function serverEditor(path: string, options: CommandOptions): FileEditor 
 
 type Server = { type: "stdio"; command: string; args: string[]; env: { AI_INTERCOM_HOME: string } };
 
-function wantedServer({ program: [command, ...args], home }: CommandOptions): Server {
+function wantedServer({ program: [command, ...args], home }: InstalledOptions): Server {
   return { type: "stdio", command, args: [...args, "mcp-server"], env: { AI_INTERCOM_HOME: home } };
 }
 

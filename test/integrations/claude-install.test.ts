@@ -249,3 +249,16 @@ describe("notes on what makes the entries dead", () => {
     expect(claude.isPresent({ HOME: root, PATH: "" })).toBe(true);
   });
 });
+
+test("our plugin is the other way in: with it nothing is missing, and it is named", async () => {
+  for (const [enabled, state] of [
+    [{ "ai-intercom@ai-intercom": true }, "current"],
+    [{ "ai-intercom@ai-intercom": false }, "absent"],
+    [{ "other@ai-intercom": true }, "absent"],
+  ] as const) {
+    const { options } = testHome({ ".claude/settings.json": JSON.stringify({ enabledPlugins: enabled }) });
+    const report = await claude.check(options);
+    expect(report.state).toBe(state);
+    expect(report.notes.some((note) => note.startsWith("our plugin is enabled"))).toBe(state === "current");
+  }
+});

@@ -1,8 +1,11 @@
 // The whole product around real clients: a fleet of machines served by the built executable, homes into which the
 // real `install` wrote, and the fake model behind every client. What a session's model read is asked here.
 
+import { mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { type ClaudeVersion, claudePath } from "../real/install";
+import { binary } from "./binary";
 import { ClaudePrint, type ClaudePrintOptions, ClaudeTerminal } from "./claude";
 import { ClaudeHome } from "./claude-home";
 import type { ClaudeOptions, ClaudeProcess } from "./claude-process";
@@ -45,6 +48,27 @@ export class IntercomStage implements AsyncDisposable {
     if (settings) await home.writeSettings(settings);
     const { code, err } = await machine.run(["install", "claude"], { env: { HOME: home.path } });
     if (code !== 0) throw new Error(`install claude exited ${code}: ${err}`);
+    return new InstalledHome(this, machine, home);
+  }
+
+  /** A home on that machine into which the client's own `plugin` command installed ours, from this repository. */
+  async pluginHome(machineName: string, clientVersion: ClaudeVersion): Promise<InstalledHome> {
+    const machine = this.fleet.machine(machineName);
+    const home = await ClaudeHome.create({ modelUrl: this.model.url });
+    this.#homes.push(home);
+    await mkdir(`${home.path}/.local/bin`, { recursive: true });
+    await symlink(binary, `${home.path}/.local/bin/ai-intercom`);
+    for (const words of [
+      ["marketplace", "add", join(import.meta.dir, "../..")],
+      ["install", "ai-intercom@ai-intercom"],
+    ]) {
+      const run = Bun.spawnSync([claudePath(clientVersion), "plugin", ...words], {
+        env: home.env(),
+        cwd: home.project(),
+        timeout: 60_000,
+      });
+      if (run.exitCode !== 0) throw new Error(`claude plugin ${words.join(" ")}: ${run.stdout}${run.stderr}`);
+    }
     return new InstalledHome(this, machine, home);
   }
 
