@@ -1,7 +1,7 @@
 // The command line: the table of commands, help, and the one place that turns errors into exit codes.
 import { nearMatches } from "../protocol/address.ts";
 import { IntercomError, toIntercomError } from "../protocol/errors.ts";
-import { version } from "../protocol/version.ts";
+import { build, version } from "../protocol/version.ts";
 import type { Command } from "./command.ts";
 import { bold, print, printError } from "./output.ts";
 
@@ -106,7 +106,8 @@ export async function main(argv: string[]): Promise<number> {
 async function run(argv: string[], words: string[]): Promise<number | undefined> {
   const [name, ...rest] = argv;
   if (name === "--version" || name === "-v") {
-    print(version);
+    if (words.includes("--json")) print(JSON.stringify(build));
+    else print(version);
     return undefined;
   }
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {

@@ -1,0 +1,57 @@
+// A release as install.sh and self-upgrade find it: a folder of compressed programs with SHA256SUMS, on disk or
+// served on loopback; and the ways in which one can be wrong.
+import { createHash } from "node:crypto";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+
+/** `ai-intercom-VERSION-TARGET.gz` for each file; the sums are written over all that is there. */
+export async function release(folder: string, files: Record<string, string | Uint8Array>): Promise<void> {
+  for (const [name, content] of Object.entries(files))
+    await Bun.write(
+      join(folder, name),
+      Bun.gzipSync(typeof content === "string" ? Buffer.from(content) : Buffer.from(content), { level: 1 }),
+    );
+  const lines: string[] = [];
+  for (const name of (await readdir(folder)).sort()) {
+    if (name === "SHA256SUMS") continue;
+    const bytes = await Bun.file(join(folder, name)).bytes();
+    lines.push(`${createHash("sha256").update(bytes).digest("hex")}  ${name}\n`);
+  }
+  await Bun.write(join(folder, "SHA256SUMS"), lines.join(""));
+}
+
+/** A stand-in that tells its version and writes down what it was asked to do. */
+export const program = (version: string, calls = "/dev/null"): string =>
+  `#!/bin/sh\necho "$@" >>"${calls}"\n[ "$1" != --version ] || echo "${version}"\n`;
+
+/** Serves a folder on loopback; `cut` names a file of which only the first half is sent. */
+export function serveRelease(folder: string, cut?: string) {
+  const asked: string[] = [];
+  const server = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      data(socket, data) {
+        const path = /^GET \/(\S*)/.exec(data.toString())?.[1] ?? "";
+        asked.push(path);
+        void answer(socket, path);
+      },
+    },
+  });
+  async function answer(
+    socket: { write(data: Uint8Array | string): number; end(data?: string): void },
+    path: string,
+  ) {
+    const file = Bun.file(join(folder, path));
+    if (!(await file.exists())) {
+      socket.end("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+      return;
+    }
+    const bytes = await file.bytes();
+    socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${bytes.length}\r\nconnection: close\r\n\r\n`);
+    // the stand-ins are small: one write takes them whole
+    socket.write(path === cut ? bytes.subarray(0, bytes.length / 2) : bytes);
+    socket.end();
+  }
+  return { url: `http://127.0.0.1:${server.port}`, asked, [Symbol.dispose]: () => server.stop(true) };
+}
