@@ -3,9 +3,9 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { IntercomError } from "../protocol/errors.ts";
 import { type HubOperation, hubRoutes } from "../protocol/hub-api.ts";
-import { linkProtocolVersion } from "../protocol/link.ts";
+import { protocolHeader } from "../protocol/link.ts";
 import { decodePart, findRoute, methodNotAllowed } from "../protocol/routes.ts";
-import { version } from "../protocol/version.ts";
+import { takes, version } from "../protocol/version.ts";
 import { callerPid, machineCaller, refuseAgents } from "./callers.ts";
 import type { Enrolment } from "./enrolment.ts";
 import { eventStream } from "./event-stream.ts";
@@ -117,11 +117,11 @@ export class Server {
     if (request.headers.get("upgrade")?.toLowerCase() !== "websocket")
       throw new IntercomError("bad_request", "GET /api/link is a WebSocket upgrade");
     const { machine } = asker;
-    const spoken = request.headers.get("x-ai-intercom-protocol");
-    const epoch = await this.#parts.store.acquireEpoch(machine);
-    const speaks = spoken === String(linkProtocolVersion);
-    if (server.upgrade(request, { data: { machine, epoch, speaks, link: undefined } })) return undefined;
-    this.#parts.links.lapsed(machine);
+    // a daemon that is turned away takes nothing from one that is linked: it gets no epoch
+    const taken = takes(this.#parts.speaks, request.headers.get(protocolHeader));
+    const epoch = taken ? await this.#parts.store.acquireEpoch(machine) : undefined;
+    if (server.upgrade(request, { data: { machine, epoch, link: undefined } })) return undefined;
+    if (taken) this.#parts.links.lapsed(machine);
     throw new IntercomError("bad_request", "the WebSocket upgrade is incomplete");
   }
 
