@@ -79,6 +79,10 @@ const groups: Record<string, Record<string, Entry>> = {
     },
   },
   operate: {
+    "self-upgrade": {
+      description: "replace this program by the latest release, verified",
+      load: async () => (await import("./self-upgrade.ts")).selfUpgrade,
+    },
     doctor: {
       description: "what is not fine here, and its fix; --canary proves one session's path",
       load: async () => (await import("./doctor.ts")).doctor,

@@ -26,7 +26,13 @@ import { Pruning } from "./pruning.ts";
 import { Router } from "./routing.ts";
 import { Server } from "./server.ts";
 
-export type HubOptions = { config: Config; paths: HomePaths; now?: () => number; speaks?: Speaks };
+export type HubOptions = {
+  config: Config;
+  paths: HomePaths;
+  now?: () => number;
+  speaks?: Speaks;
+  restart?: () => void;
+};
 
 /** ms between looks at silent links, expired mail and used nonces */
 const sweepMs = 10_000;
@@ -78,7 +84,7 @@ export class Hub {
       run: (op, payload, asker) => operations.run(op, payload, asker),
       onFailed: tellNotices,
     });
-    this.#parts = { store, events, links, config, speaks, now };
+    this.#parts = { store, events, links, config, speaks, now, restart: options.restart };
     this.#notices = new Notices(this.#parts);
     this.#pruning = new Pruning(this.#parts);
     const enrolment = new Enrolment(this.#parts, {

@@ -13,6 +13,8 @@ export type Parts = {
   /** versions of the link's protocol */
   speaks: Speaks;
   now: () => number;
+  /** takes up the program that now lies in this one's place; missing where nobody would start it again */
+  restart?: () => void;
 };
 
 /** ms that mail for an ended session, or for a project's next one, is kept; delivery.md */

@@ -27,6 +27,8 @@ export function homePaths(home: string = homeDirectory()) {
     daemonState: `${home}/daemon.json`,
     /** accepted from our agents or owed to the hub, not yet acked by it */
     outbox: `${home}/outbox.jsonl`,
+    /** how the latest self-upgrade went */
+    upgrade: `${home}/run/upgrade.json`,
     /** copies of agents' files as they were before `install` */
     backups: `${home}/backups`,
   };

@@ -143,7 +143,7 @@ describe.each(shells)("%s", (shell) => {
 test("over http: with curl, and with wget where there is no curl", async () => {
   for (const without of ["wget", "curl"]) {
     await using home = await Home.make();
-    using server = serveRelease(home.release);
+    await using server = serveRelease(home.release);
     const { code, out, err } = await home.run([], {
       without: [without],
       env: { AI_INTERCOM_BASE_URL: `${server.url}/` },
@@ -156,7 +156,7 @@ test("over http: with curl, and with wget where there is no curl", async () => {
 
 test.if(Bun.which("busybox") !== null)("over http with busybox's wget", async () => {
   await using home = await Home.make();
-  using server = serveRelease(home.release);
+  await using server = serveRelease(home.release);
   const { code, err } = await home.run([], {
     without: ["curl"],
     fakes: { wget: `exec ${Bun.which("busybox")} wget "$@"` },
@@ -182,7 +182,7 @@ test("a file:// address, a folder with a space, another bin folder that is on th
 
 test("neither curl nor wget", async () => {
   await using home = await Home.make();
-  using server = serveRelease(home.release);
+  await using server = serveRelease(home.release);
   const env = { AI_INTERCOM_BASE_URL: server.url };
   const { code, err } = await home.run([], { without: ["curl", "wget"], env });
   expect([code, err]).toEqual([1, "error: neither curl nor wget is here\ntry: install one of them\n"]);
@@ -192,7 +192,7 @@ test("neither curl nor wget", async () => {
 test("a download that was cut, with curl and with wget", async () => {
   for (const without of ["wget", "curl"]) {
     await using home = await Home.make();
-    using server = serveRelease(home.release, fileOf("1.2.3"));
+    await using server = serveRelease(home.release, fileOf("1.2.3"));
     const { code, err } = await home.run([], {
       without: [without],
       env: { AI_INTERCOM_BASE_URL: server.url },
@@ -205,7 +205,7 @@ test("a download that was cut, with curl and with wget", async () => {
 
 test("no release there, no line for this platform, a version that is not there, a version that is none", async () => {
   await using home = await Home.make();
-  using server = serveRelease(home.root);
+  await using server = serveRelease(home.root);
   const away = await home.run([], { env: { AI_INTERCOM_BASE_URL: server.url } });
   expect([away.code, away.err.split("\n").slice(-3, -1)]).toEqual([
     1,

@@ -24,34 +24,33 @@ export async function release(folder: string, files: Record<string, string | Uin
 export const program = (version: string, calls = "/dev/null"): string =>
   `#!/bin/sh\necho "$@" >>"${calls}"\n[ "$1" != --version ] || echo "${version}"\n`;
 
-/** Serves a folder on loopback; `cut` names a file of which only the first half is sent. */
+/** Serves a folder on loopback; `cut` names a file whose connection breaks half way. */
 export function serveRelease(folder: string, cut?: string) {
   const asked: string[] = [];
-  const server = Bun.listen({
+  const broken = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: sendHalf } });
+  const server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
-    socket: {
-      data(socket, data) {
-        const path = /^GET \/(\S*)/.exec(data.toString())?.[1] ?? "";
-        asked.push(path);
-        void answer(socket, path);
-      },
+    async fetch(request) {
+      const name = new URL(request.url).pathname.slice(1);
+      asked.push(name);
+      if (name === cut) return Response.redirect(`http://127.0.0.1:${broken.port}/${name}`);
+      const file = Bun.file(join(folder, name));
+      return (await file.exists()) ? new Response(file) : new Response("not here", { status: 404 });
     },
   });
-  async function answer(
-    socket: { write(data: Uint8Array | string): number; end(data?: string): void },
-    path: string,
-  ) {
-    const file = Bun.file(join(folder, path));
-    if (!(await file.exists())) {
-      socket.end("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-      return;
-    }
-    const bytes = await file.bytes();
-    socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${bytes.length}\r\nconnection: close\r\n\r\n`);
-    // the stand-ins are small: one write takes them whole
-    socket.write(path === cut ? bytes.subarray(0, bytes.length / 2) : bytes);
-    socket.end();
-  }
-  return { url: `http://127.0.0.1:${server.port}`, asked, [Symbol.dispose]: () => server.stop(true) };
+  return {
+    url: `http://127.0.0.1:${server.port}`,
+    asked,
+    [Symbol.asyncDispose]: async () => {
+      await server.stop(true);
+      broken.stop(true);
+    },
+  };
+}
+
+function sendHalf(socket: Bun.Socket): void {
+  socket.write("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\nconnection: close\r\n\r\n");
+  socket.write("x".repeat(500));
+  socket.end();
 }
