@@ -83,6 +83,10 @@ const groups: Record<string, Record<string, Entry>> = {
       description: "replace this program by the latest release, verified",
       load: async () => (await import("./self-upgrade.ts")).selfUpgrade,
     },
+    completions: {
+      description: "a completion script for bash, zsh or fish",
+      load: async () => (await import("./completions.ts")).completions(commands),
+    },
     doctor: {
       description: "what is not fine here, and its fix; --canary proves one session's path",
       load: async () => (await import("./doctor.ts")).doctor,

@@ -97,6 +97,7 @@ export const machines = command({
     },
     json,
   },
+  choices: { action: ["approve", "deny", "revoke", "upgrade"] },
   examples: [
     "ai-intercom machines",
     "ai-intercom machines approve laptop",
