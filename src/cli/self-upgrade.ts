@@ -157,10 +157,10 @@ async function tryOut(path: string, release: Release): Promise<void> {
     child.exited,
   ]);
   const said = code === 0 ? stampOf(out) : undefined;
-  if (said?.version === release.version && said.target === build.target) return;
+  if (said?.version === release.version && said.target === release.target) return;
   throw new IntercomError(
     "conflict",
-    `${release.file} does not run here as ${release.version} for ${build.target}`,
+    `${release.file} does not run here as ${release.version} for ${release.target}`,
     {
       hint: `nothing was changed; it said: ${(err || out).trim().slice(0, 200) || `nothing (exit ${code})`}`,
     },

@@ -77,10 +77,9 @@ export const Config = z.object({
       base_url: z
         .string()
         .min(1)
-        .regex(/^(https?:\/\/|file:\/\/\/|\/)\S/, "write an http(s) or file URL, or an absolute path")
         .optional()
         .describe(
-          "where self-upgrade finds SHA256SUMS and the files it lists (default: the project's releases)",
+          "http(s) URL or folder of SHA256SUMS and the files it lists, for self-upgrade (default: the project's releases)",
         ),
     })
     .prefault({}),

@@ -1,14 +1,15 @@
 // A release folder (a forge's, a mirror's, a path): SHA256SUMS says what there is, and nothing is used that is not
 // what it says. The same rules as install.sh.
 import { createHash } from "node:crypto";
-import { isAbsolute } from "node:path";
+import { isAbsolute, resolve } from "node:path";
 import { IntercomError } from "../protocol/errors.ts";
+import { Version } from "../protocol/upgrade.ts";
 
 /** the forge's release pages that the build was told of; empty in a build from source */
 declare const AI_INTERCOM_RELEASES: string | undefined;
 const knownReleases = typeof AI_INTERCOM_RELEASES === "undefined" ? "" : AI_INTERCOM_RELEASES;
 
-export type Release = { version: string; file: string; sha256: string; base: string };
+export type Release = { version: string; target: string; file: string; sha256: string; base: string };
 
 /** ms for the list, and for a program of some 60 MB on a slow line */
 const listTimeoutMs = 30_000;
@@ -26,21 +27,29 @@ export async function findRelease(wanted: {
 }): Promise<Release> {
   const base = addressOf(wanted.base, wanted.version);
   const text = (await read(base, "SHA256SUMS", listTimeoutMs)).toString();
-  const found = text.split("\n").flatMap((line) => {
-    const [, sha256, file, version] =
-      /^([0-9a-f]{64}) {2}(ai-intercom-(\d+\.\d+\.\d+(?:-[A-Za-z0-9.]+?)?)-(?:linux|darwin|windows)-\S+)$/.exec(
-        line,
-      ) ?? [];
-    if (sha256 === undefined || file === undefined || version === undefined) return [];
-    if (!file.startsWith(`ai-intercom-${version}-${wanted.target}.`)) return [];
-    const fits = wanted.version === undefined ? !version.includes("-") : version === wanted.version;
-    return fits ? [{ version, file, sha256, base }] : [];
-  });
-  const best = found.sort((a, b) => Bun.semver.order(b.version, a.version))[0];
-  if (best) return best;
+  // a baseline build that is not there is not needed: the default one asks no more of the processor
+  for (const target of new Set([wanted.target, wanted.target.replace(/-baseline$/, "")])) {
+    const found = listed(text, target)
+      .filter(({ version }) =>
+        wanted.version === undefined ? !version.includes("-") : version === wanted.version,
+      )
+      .sort((one, other) => Bun.semver.order(other.version, one.version));
+    if (found[0]) return { ...found[0], target, base };
+  }
   const what = wanted.version === undefined ? "ai-intercom" : `ai-intercom ${wanted.version}`;
   throw new IntercomError("not_found", `${base}/SHA256SUMS lists no ${what} for ${wanted.target}`, {
     hint: "look at the list, or name another version with --version",
+  });
+}
+
+/** The lines of SHA256SUMS that are programs for a target; others are none of our business. */
+function listed(text: string, target: string): { version: string; file: string; sha256: string }[] {
+  const ends = [`-${target}.gz`, `-${target}.exe.gz`];
+  return text.split("\n").flatMap((line) => {
+    const [, sha256, file = ""] = /^([0-9a-f]{64}) {2}(ai-intercom-\S+)$/.exec(line) ?? [];
+    const end = ends.find((one) => file.endsWith(one));
+    const version = end === undefined ? "" : file.slice("ai-intercom-".length, -end.length);
+    return sha256 !== undefined && Version.safeParse(version).success ? [{ version, file, sha256 }] : [];
   });
 }
 
@@ -56,7 +65,8 @@ export async function fetchRelease({ base, file, sha256 }: Release): Promise<Uin
 }
 
 function addressOf(base: string | undefined, version: string | undefined): string {
-  if (base !== undefined) return base.replace(/^file:\/\//, "").replace(/\/+$/, "");
+  if (base !== undefined && /^https?:\/\//.test(base)) return base.replace(/\/+$/, "");
+  if (base !== undefined) return resolve(base.replace(/^file:\/\//, ""));
   if (knownReleases === "")
     throw new IntercomError("bad_config", "this program was built without an address of releases", {
       hint: "set upgrade.base_url in config.yml (or AI_INTERCOM_BASE_URL) to a folder or URL that holds SHA256SUMS",
