@@ -176,10 +176,11 @@ export function migrate(db: Database, path: string, known: readonly string[] = s
   }
 }
 
+/** The log beside the file goes too: SQLite would play it into the older copy. */
 function newer(path: string, version: number, known: number): IntercomError {
   const copy = `${path}.before-${version}`;
   const back = existsSync(copy)
-    ? `run the newer version; or go back to the copy from before, without what came since: mv ${copy} ${path}`
+    ? `run the newer version; or go back to the copy from before, without what came since: rm -f ${path}-wal ${path}-shm; mv ${copy} ${path}`
     : "run the newer version, or name another file in hub.store";
   return new IntercomError(
     "bad_config",

@@ -46,7 +46,10 @@ test("the copy holds what was there, the write-ahead log included, is private, a
   expect(contents(path, "PRAGMA user_version")).toEqual([{ user_version: 4 }]);
   // going back: the older program refuses the file and names the copy, and takes the copy
   expect(() => migrate(db, path, steps.slice(0, 2))).toThrow(
-    expect.objectContaining({ code: "bad_config", hint: expect.stringContaining(`mv ${copy} ${path}`) }),
+    expect.objectContaining({
+      code: "bad_config",
+      hint: expect.stringContaining(`rm -f ${path}-wal ${path}-shm; mv ${copy} ${path}`),
+    }),
   );
   expect(contents(path, "PRAGMA user_version")).toEqual([{ user_version: 4 }]);
   migrate(new Database(copy), copy, steps.slice(0, 2));
