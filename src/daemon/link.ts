@@ -210,10 +210,11 @@ export class Link {
     });
   }
 
-  /** True when the hub refused our version and named another one that we speak: the next dial uses it. */
+  /** True when the hub refused our version and named an older one that we speak: the next dial uses it. Only downwards,
+   * or two answers could make it dial for ever without a pause. */
   #fallBack(refusal: string): boolean {
     const common = commonVersion(this.#speaks, refusal);
-    if (common === undefined || common === this.#version) return false;
+    if (common === undefined || common >= this.#version) return false;
     log.info("the hub is older; the link speaks its protocol", { version: common });
     this.#version = common;
     return true;
