@@ -1,39 +1,37 @@
-// Builds dist/ai-intercom for this platform (facts and flags: docs/architecture.md "The binary").
-// `bun build.ts --crash-points` leaves the test-only crash points in, as dist/ai-intercom-crash.
-import { mkdir, rename, rm } from "node:fs/promises";
+// `bun build.ts`: dist/ai-intercom for this machine. `--crash-points`: with the test-only crash points, as
+// dist/ai-intercom-crash. `--all`, or `--target NAME` (may be repeated): compressed releases of other targets in
+// dist/release, with SHA256SUMS and install.sh. `--releases URL` is the address that install.sh and self-upgrade
+// then know; `--as VERSION` stamps another version (for tests of upgrades), `--out`
+// names another executable, or another folder for a release.
+import { mkdir } from "node:fs/promises";
+import { parseArgs } from "node:util";
+import { commitOf, compile } from "./build/compile.ts";
+import { makeRelease } from "./build/release.ts";
+import { hostTarget, targetNamed, targets } from "./build/targets.ts";
+import { version as packageVersion } from "./package.json";
 
-const crashPoints = process.argv.includes("--crash-points");
-const name = crashPoints ? "ai-intercom-crash" : "ai-intercom";
-// Splitting leaves maps and chunks beside the executable: build in a folder of its own, keep only the executable.
-const work = `dist/.build-${name}`;
-await rm(work, { recursive: true, force: true });
-await mkdir(work, { recursive: true });
+const { values } = parseArgs({
+  options: {
+    all: { type: "boolean", default: false },
+    target: { type: "string", multiple: true, default: [] },
+    "crash-points": { type: "boolean", default: false },
+    releases: { type: "string", default: "" },
+    as: { type: "string", default: packageVersion },
+    out: { type: "string" },
+  },
+});
+const stamp = { version: values.as, commit: commitOf(import.meta.dir), releases: values.releases };
 
-const build = Bun.spawn(
-  [
-    process.execPath,
-    "build",
-    "--compile",
-    "--minify",
-    "--splitting",
-    // bytecode halves the start; with the default cjs format it dies at run time on import.meta, so esm
-    "--bytecode",
-    "--format=esm",
-    // a default executable runs the bunfig.toml preload of whatever directory an agent works in
-    "--no-compile-autoload-dotenv",
-    "--no-compile-autoload-bunfig",
-    `--define=AI_INTERCOM_CRASH_POINTS=${crashPoints}`,
-    "src/main.ts",
-    "--outfile",
-    `${work}/${name}`,
-  ],
-  { stdout: "pipe", stderr: "inherit" },
-);
-const output = await new Response(build.stdout).text();
-if ((await build.exited) !== 0) {
-  process.stdout.write(output);
-  process.exit(1);
+await mkdir("dist", { recursive: true });
+if (values.all || values.target.length > 0)
+  await makeRelease(
+    values.out ?? "dist/release",
+    values.all ? targets : values.target.map(targetNamed),
+    stamp,
+    console.log,
+  );
+else {
+  const crashPoints = values["crash-points"];
+  const outfile = values.out ?? (crashPoints ? "dist/ai-intercom-crash" : "dist/ai-intercom");
+  console.log(`built ${await compile({ ...stamp, target: hostTarget(), outfile, crashPoints })}`);
 }
-await rename(`${work}/${name}`, `dist/${name}`);
-await rm(work, { recursive: true, force: true });
-console.log(`built dist/${name}`);

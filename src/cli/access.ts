@@ -53,6 +53,20 @@ export async function askDaemon(path: string, body?: unknown): Promise<unknown> 
   });
 }
 
+export type Role = "hub" | "daemon";
+
+/** The hub or the daemon of this home, as `doctor` and `self-upgrade` meet them: by their own sockets. */
+export async function askServer(
+  role: Role,
+  path: string,
+  options: { method?: "GET" | "POST"; timeoutMs?: number } = {},
+): Promise<unknown> {
+  const { hubSocket, daemonSocket } = homePaths();
+  return role === "hub"
+    ? requestOverSocket(hubSocket, "hub_unreachable", { path, headers: asker(), ...options })
+    : requestOverSocket(daemonSocket, "daemon_unreachable", { path, headers: asker(), ...options });
+}
+
 function hubSocketOrThrow(): string {
   const { hubSocket, daemonSocket } = homePaths();
   if (existsSync(hubSocket)) return hubSocket;

@@ -1,7 +1,7 @@
 // The command line: the table of commands, help, and the one place that turns errors into exit codes.
 import { nearMatches } from "../protocol/address.ts";
 import { IntercomError, toIntercomError } from "../protocol/errors.ts";
-import { version } from "../protocol/version.ts";
+import { build, version } from "../protocol/version.ts";
 import type { Command } from "./command.ts";
 import { bold, print, printError } from "./output.ts";
 
@@ -88,6 +88,14 @@ const groups: Record<string, Record<string, Entry>> = {
       load: async () => (await import("./service.ts")).service,
     },
     logs: { description: "what hub and daemon logged", load: async () => (await import("./logs.ts")).logs },
+    "self-upgrade": {
+      description: "replace this program by the latest release, verified",
+      load: async () => (await import("./self-upgrade.ts")).selfUpgrade,
+    },
+    completions: {
+      description: "a completion script for bash, zsh or fish",
+      load: async () => (await import("./completions.ts")).completions(commands),
+    },
     doctor: {
       description: "what is not fine here, and its fix; --canary proves one session's path",
       load: async () => (await import("./doctor.ts")).doctor,
@@ -115,7 +123,8 @@ export async function main(argv: string[]): Promise<number> {
 async function run(argv: string[], words: string[]): Promise<number | undefined> {
   const [name, ...rest] = argv;
   if (name === "--version" || name === "-v") {
-    print(version);
+    if (words.includes("--json")) print(JSON.stringify(build));
+    else print(version);
     return undefined;
   }
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {

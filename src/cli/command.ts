@@ -8,6 +8,9 @@ import { IntercomError } from "../protocol/errors.ts";
 export type Command = {
   name: string;
   description: string;
+  args: ArgsDef;
+  /** words that a positional argument may be */
+  choices: Record<string, string[]>;
   usage(): Promise<string>;
   /** resolves with the exit code where it is not 0 */
   run(argv: string[]): Promise<number | undefined>;
@@ -21,6 +24,8 @@ export function command<const A extends ArgsDef>(definition: {
   name: string;
   description: string;
   args: A;
+  /** words that a positional argument may be; shells offer them */
+  choices?: { [K in keyof A]?: string[] };
   /** whole command lines, with a word of explanation after `#` */
   examples: string[];
   /** what else the help should hold */
@@ -32,6 +37,8 @@ export function command<const A extends ArgsDef>(definition: {
   return {
     name,
     description,
+    args,
+    choices: { ...definition.choices } as Record<string, string[]>, // boundary: its keys are those of `args`
     usage: async () => {
       const definitionForHelp: CommandDef = { meta: { name: `ai-intercom ${name}`, description }, args };
       const usage = (await renderUsage(definitionForHelp)).trimEnd();

@@ -22,6 +22,7 @@ export const install = command({
   description:
     "merge ai-intercom's hooks and MCP entry into an agent CLI's configuration; nothing else is touched",
   args: { agent: { type: "positional", required: true, description: names }, "dry-run": dryRun, json },
+  choices: { agent: integrations.map((one) => one.name) },
   examples: ["ai-intercom install claude", "ai-intercom install claude --dry-run"],
   run: async (args) => {
     const integration = known(args.agent);
@@ -42,6 +43,7 @@ export const uninstall = command({
     "dry-run": dryRun,
     json,
   },
+  choices: { agent: integrations.map((one) => one.name) },
   examples: ["ai-intercom uninstall claude", "ai-intercom uninstall"],
   run: async (args) => {
     const chosen = args.agent === undefined ? integrations : [known(args.agent)];

@@ -13,6 +13,7 @@ import { loadOrCreateMachineKey } from "../system/keys.ts";
 import { homePaths } from "../system/paths.ts";
 import { actAsPerson, askDaemon, askFacts } from "./access.ts";
 import { command, json } from "./command.ts";
+import { upgradeMachine } from "./machine-upgrade.ts";
 import { ago, print, printJson, table } from "./output.ts";
 
 export const invite = command({
@@ -103,27 +104,35 @@ export function askedToJoin(url: string, machine: string, print: string): string
 
 export const machines = command({
   name: "machines",
-  description: "list the machines, or decide about one",
+  description: "list the machines, decide about one, or upgrade one that allows it (upgrade.allowed there)",
   args: {
-    action: { type: "positional", required: false, description: "approve, deny or revoke" },
+    action: { type: "positional", required: false, description: "approve, deny, revoke or upgrade" },
     id: { type: "positional", required: false, description: "the machine" },
+    version: {
+      type: "string",
+      description: "upgrade: to this version instead of the latest",
+      valueHint: "V",
+    },
     json,
   },
+  choices: { action: ["approve", "deny", "revoke", "upgrade"] },
   examples: [
     "ai-intercom machines",
     "ai-intercom machines approve laptop",
     "ai-intercom machines revoke laptop   # closes its link at once",
+    "ai-intercom machines upgrade laptop  # it fetches and verifies by itself, and goes back if it is not well",
   ],
   run: async (args) => {
     if (args.action === undefined) return list(args.json);
-    if (!["approve", "deny", "revoke"].includes(args.action))
-      throw new IntercomError("bad_usage", `"${args.action}" is not approve, deny or revoke`, {
+    if (!["approve", "deny", "revoke", "upgrade"].includes(args.action))
+      throw new IntercomError("bad_usage", `"${args.action}" is not approve, deny, revoke or upgrade`, {
         hint: "ai-intercom machines --help",
       });
     if (args.id === undefined)
       throw new IntercomError("bad_usage", `which machine shall I ${args.action}?`, {
         hint: "ai-intercom machines lists them",
       });
+    if (args.action === "upgrade") return upgradeMachine(args.id, args.version, args.json);
     const answer = await actAsPerson(`/api/machines/${encodeURIComponent(args.id)}/${args.action}`, {});
     if (args.json) return printJson(answer);
     print(

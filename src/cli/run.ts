@@ -7,6 +7,8 @@ import { loadOrCreateMachineKey } from "../system/keys.ts";
 import { takeLock } from "../system/lock.ts";
 import { keepLog } from "../system/log-file.ts";
 import { homePaths } from "../system/paths.ts";
+import { ownProgram } from "../system/program.ts";
+import { become } from "../system/successor.ts";
 import { command } from "./command.ts";
 import { print } from "./output.ts";
 
@@ -36,7 +38,7 @@ export const standalone = command({
   args: { config, listen },
   examples: ["ai-intercom standalone", "ai-intercom standalone --listen 127.0.0.1:7800   # another port"],
   more,
-  run: async (args) => {
+  run: serving(async (args, server) => {
     const settings = settingsOf(args);
     const paths = homePaths();
     for (const directory of [paths.home, paths.run]) privateDirectory(directory);
@@ -44,13 +46,14 @@ export const standalone = command({
     // what can stop the daemon is looked at before the hub opens anything
     takeLock(`${paths.run}/daemon.lock`, "daemon").release();
     const { publicKey } = loadOrCreateMachineKey(paths.machineKey);
-    await using hub = await Hub.start({ config: settings, paths });
+    const { restart } = server;
+    await using hub = await Hub.start({ config: settings, paths, restart });
     const { id, display_name, description } = settings.machine;
     await hub.enrolLocal({ id, display_name, description, public_key: publicKey });
-    await using _daemon = await Daemon.start({ config: settings, paths, hubUrl: hub.url });
+    await using _daemon = await Daemon.start({ config: settings, paths, hubUrl: hub.url, restart });
     print(`hub listening on ${hub.url}, machine ${id}, home ${paths.home}`);
-    await untilStopped();
-  },
+    await server.ended;
+  }),
 });
 
 export const hub = command({
@@ -59,14 +62,14 @@ export const hub = command({
   args: { config, listen },
   examples: ["ai-intercom hub", "ai-intercom hub --listen 100.64.0.1:7700   # on a Tailscale address"],
   more,
-  run: async (args) => {
+  run: serving(async (args, { restart, ended }) => {
     const paths = homePaths();
     privateDirectory(paths.home);
     keepLog(paths.logs, "hub");
-    await using running = await Hub.start({ config: settingsOf(args), paths });
+    await using running = await Hub.start({ config: settingsOf(args), paths, restart });
     print(`hub listening on ${running.url}, home ${paths.home}`);
-    await untilStopped();
-  },
+    await ended;
+  }),
 });
 
 export const daemon = command({
@@ -75,7 +78,7 @@ export const daemon = command({
   args: { config, listen: { ...listen, description: "accepted for symmetry; a daemon opens no TCP port" } },
   examples: ["ai-intercom daemon", "HUB_URL=http://limn:7700 ai-intercom daemon"],
   more,
-  run: async (args) => {
+  run: serving(async (args, { restart, ended }) => {
     const settings = settingsOf(args);
     const paths = homePaths();
     privateDirectory(paths.home);
@@ -84,12 +87,13 @@ export const daemon = command({
       config: settings,
       paths,
       readHubUrl: () => settingsOf(args).hub.url,
+      restart,
     });
     print(
       `daemon of machine ${settings.machine.id}, hub ${settings.hub.url ?? "at the default address"}, home ${paths.home}`,
     );
-    await untilStopped();
-  },
+    await ended;
+  }),
 });
 
 export const mcpServer = command({
@@ -136,9 +140,25 @@ function settingsOf(args: { config?: string; listen?: string }): Config {
   });
 }
 
-/** Resolves on the first of the signals that ask a program to end. */
-function untilStopped(): Promise<void> {
-  return new Promise((resolve) => {
+type Serving = { restart: () => void; ended: Promise<void> };
+type ServerArgs = { config?: string; listen?: string };
+
+/**
+ * Runs a server until a signal ends it. Told to restart, it closes everything first and then becomes the program that
+ * now lies in its place: same process, same terminal, same place under a service manager.
+ */
+function serving(serve: (args: ServerArgs, server: Serving) => Promise<void>) {
+  return async (args: ServerArgs): Promise<void> => {
+    const [program, ...words] = ownProgram();
+    const argv = Bun.argv.slice(2);
+    let again = false;
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => resolve());
-  });
+    const restart = () => {
+      again = true;
+      resolve();
+    };
+    await serve(args, { restart, ended });
+    if (again) become(program, [...words, ...argv]);
+  };
 }

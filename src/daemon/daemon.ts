@@ -15,6 +15,7 @@ import { type Lock, takeLock } from "../system/lock.ts";
 import { log } from "../system/log.ts";
 import type { HomePaths } from "../system/paths.ts";
 import { isAlive } from "../system/process.ts";
+import { startedAt } from "../system/restart.ts";
 import { background, every } from "../system/wait.ts";
 import { Arrivals } from "./arrivals.ts";
 import { Bells } from "./bells.ts";
@@ -32,6 +33,7 @@ import { reportOf, sessionReport } from "./session-view.ts";
 import { type Session, Sessions } from "./sessions.ts";
 import { DaemonState } from "./state.ts";
 import { ToolCalls } from "./tool-calls.ts";
+import { Upgrades } from "./upgrades.ts";
 import { Waiting } from "./waiting.ts";
 
 export type DaemonOptions = {
@@ -41,6 +43,8 @@ export type DaemonOptions = {
   hubUrl?: string;
   /** reads hub.url anew after `join` */
   readHubUrl?: () => string | undefined;
+  /** takes up the program that now lies in this one's place; missing where nobody would start it again */
+  restart?: () => void;
 };
 
 /** ms between checks that every session's process still runs */
@@ -69,6 +73,7 @@ export class Daemon {
   readonly #link: Link;
   readonly #sender: Sender;
   readonly #checkups: Checkups;
+  readonly #upgrades: Upgrades;
   #hubUrl: string;
   #timers: ReturnType<typeof setInterval>[] = [];
   #forgottenTimer: ReturnType<typeof setTimeout> | undefined;
@@ -115,6 +120,7 @@ export class Daemon {
       doorbell: this.#doorbell,
       language: config.language,
     });
+    this.#upgrades = new Upgrades(config, paths);
     this.#link = this.#makeLink();
     if (this.#state.revoked) this.#link.state = "revoked";
     const parts = {
@@ -205,6 +211,7 @@ export class Daemon {
       checkups: this.#checkups,
       health: () => this.#health(),
       reconnect: () => this.#reconnect(),
+      restart: this.#options.restart,
     });
     this.#deliveries.start();
     this.#doorbell.start();
@@ -232,6 +239,8 @@ export class Daemon {
       describe: () => ({ display_name: machine.display_name, description: machine.description }),
       answer: async (op, payload) => {
         if (op === "canary") return this.#checkups.fromTheHub(Canary.parse(payload));
+        if (op === "upgrade") return this.#upgrades.start(payload);
+        if (op === "upgrade_state") return this.#upgrades.state();
         if (op === "deliver") return this.#arrivals.receive(payload);
         throw new Error(`unknown request "${op}"`);
       },
@@ -310,6 +319,7 @@ export class Daemon {
       outbox: this.#outbox.size,
       sessions: this.#sessions.all().length,
       pid: process.pid,
+      started_at: startedAt,
     };
   }
 }

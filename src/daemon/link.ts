@@ -6,11 +6,12 @@ import {
   type AnswerFrame,
   closeCodes,
   heartbeatMs,
-  linkProtocolVersion,
   maxFrameBytes,
   parseFrame,
+  protocolHeader,
   type RequestFrame,
 } from "../protocol/link.ts";
+import { commonVersion, linkProtocols, type Speaks } from "../protocol/version.ts";
 import { log } from "../system/log.ts";
 import { signRequest } from "../system/signature.ts";
 import { background, backoff, delay } from "../system/wait.ts";
@@ -28,6 +29,8 @@ export type LinkOptions = {
   onState: (state: LinkState) => void;
   /** ms a hub may take to answer a request, or to take a link; then the link is dialled anew. Default 15 s */
   answerTimeoutMs?: number;
+  /** versions of the link's protocol; default: what this program speaks */
+  speaks?: Speaks;
 };
 
 type Waiting = {
@@ -51,8 +54,9 @@ const longestPauseMs = 5_000;
 /** ms before a link that another one of the same machine replaced is dialled again: two daemons must not race */
 const replacedPauseMs = 30_000;
 
-/** `refused`: the upgrade itself; `ungreeted`: the hub did not take what we said first */
-type LinkEnd = "refused" | "ungreeted" | "broke" | "replaced";
+/** `refused`: the upgrade itself; `ungreeted`: the hub did not take what we said first; `older`: the hub speaks an
+ * older protocol that we speak too */
+type LinkEnd = "refused" | "ungreeted" | "broke" | "replaced" | "older";
 
 export class Link {
   readonly #options: LinkOptions;
@@ -62,11 +66,18 @@ export class Link {
   readonly #stopped = new AbortController();
   #wake = new AbortController();
   #running: Promise<void> | undefined;
+  /** of the protocol: the newest, or what an older hub speaks as well */
+  #version: number;
   state: LinkState = "connecting";
   reason: string | undefined;
 
   constructor(options: LinkOptions) {
     this.#options = options;
+    this.#version = this.#speaks.newest;
+  }
+
+  get #speaks(): Speaks {
+    return this.#options.speaks ?? linkProtocols;
   }
 
   start(): void {
@@ -139,6 +150,8 @@ export class Link {
       const end = await this.#connectOnce();
       if (this.#stopped.signal.aborted) break;
       if (end === "broke") pauses = backoff(firstPauseMs, longestPauseMs);
+      if (end === "older") continue; // dialled again at once, in its words
+      this.#version = this.#speaks.newest; // the hub may have been upgraded since
       if (end === "refused") await this.#learnWhy();
       this.#wake = new AbortController();
       const pauseMs = end === "replaced" ? replacedPauseMs : pauses.next().value;
@@ -152,7 +165,7 @@ export class Link {
     const url = new URL("/api/link", access.url).href;
     const signed = await signRequest(access.machine, access.key, { method: "GET", url });
     const socket = new WebSocket(url.replace(/^http/, "ws"), {
-      headers: { ...signed, "x-ai-intercom-protocol": String(linkProtocolVersion) },
+      headers: { ...signed, [protocolHeader]: String(this.#version) },
     });
     this.#socket = socket;
     let opened = false;
@@ -171,8 +184,10 @@ export class Link {
       };
       socket.onmessage = (event) => background("link frame", () => this.#received(socket, event.data));
       socket.onclose = (event) => {
-        this.#closed(event.code, event.reason, opened);
-        if (event.code === closeCodes.replaced) resolve("replaced");
+        const older = event.code === closeCodes.protocol && this.#fallBack(event.reason);
+        this.#closed(older ? closeCodes.goingAway : event.code, event.reason, opened && !older);
+        if (older) resolve("older");
+        else if (event.code === closeCodes.replaced) resolve("replaced");
         else resolve(greeted ? "broke" : opened ? "ungreeted" : "refused");
       };
     });
@@ -195,12 +210,22 @@ export class Link {
     });
   }
 
+  /** True when the hub refused our version and named an older one that we speak: the next dial uses it. Only downwards,
+   * or two answers could make it dial for ever without a pause. */
+  #fallBack(refusal: string): boolean {
+    const common = commonVersion(this.#speaks, refusal);
+    if (common === undefined || common >= this.#version) return false;
+    log.info("the hub is older; the link speaks its protocol", { version: common });
+    this.#version = common;
+    return true;
+  }
+
   #closed(code: number, reason: string, wasLinked: boolean): void {
     if (code === closeCodes.revoked) this.#enter("revoked", "the hub revoked this machine");
     else if (code === closeCodes.replaced)
       this.#enter("connecting", "another daemon with this machine's key took the link");
     else if (code === closeCodes.protocol)
-      this.#enter("refused", reason || "the hub speaks another protocol version");
+      this.#enter("refused", `${reason}; this daemon speaks ${this.#speaks.oldest}..${this.#speaks.newest}`);
     else if (wasLinked || this.state === "linked") this.#enter("connecting", "the link broke");
     for (const [id, waiting] of this.#waiting) {
       clearTimeout(waiting.timer);

@@ -12,10 +12,12 @@ import {
   type DaemonHealth,
   DeliverLocally,
   RegisterSession,
+  type RestartAnswer,
   ToolCall,
   UnregisterSession,
 } from "../protocol/local-api.ts";
 import { findRoute, type RoutePattern } from "../protocol/routes.ts";
+import { answerRestart } from "../system/restart.ts";
 import { freeSocketPath, neverIdle } from "../system/socket.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { Checkups } from "./checkup.ts";
@@ -40,6 +42,7 @@ export type LocalApiParts = {
   health: () => DaemonHealth;
   /** re-reads hub.url and dials anew */
   reconnect: () => void;
+  restart?: () => void;
 };
 
 type Handler = (
@@ -97,6 +100,8 @@ function routesOf(parts: LocalApiParts): Record<string, Handler> {
       parts.reconnect();
       return { status: "connecting" };
     },
+    "GET /api/restart": (request) => restart(parts, request),
+    "POST /api/restart": (request) => restart(parts, request),
     "POST /api/session/register": async (request) => {
       const session = sessions.register(await body(request, RegisterSession));
       const { session_id } = session.stored;
@@ -162,6 +167,13 @@ function routesOf(parts: LocalApiParts): Record<string, Handler> {
     "GET /api/messages/:id": (request, params, query) =>
       ask(link, "message", query, { ...params, ...asAgent(request) }),
   };
+}
+
+/** A person's act: an agent's child may not swap what every session here depends on. */
+function restart({ sessions, restart }: LocalApiParts, request: Request): RestartAnswer {
+  if (sessions.amongAncestors(pidHeader(request, pidHeaders.asker)))
+    throw new IntercomError("person_only", "only a person may restart or upgrade ai-intercom");
+  return answerRestart(request.method, restart);
 }
 
 /** For scripts (`check-inbox --format json`): claims like a tool call; the script reports that it printed. */

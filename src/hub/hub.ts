@@ -3,6 +3,7 @@
 import { chmodSync } from "node:fs";
 import { resolve } from "node:path";
 import { IntercomError } from "../protocol/errors.ts";
+import { linkProtocols, type Speaks } from "../protocol/version.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import type { Config } from "../system/config.ts";
@@ -25,7 +26,13 @@ import { Pruning } from "./pruning.ts";
 import { Router } from "./routing.ts";
 import { Server } from "./server.ts";
 
-export type HubOptions = { config: Config; paths: HomePaths; now?: () => number };
+export type HubOptions = {
+  config: Config;
+  paths: HomePaths;
+  now?: () => number;
+  speaks?: Speaks;
+  restart?: () => void;
+};
 
 /** ms between looks at silent links, expired mail and used nonces */
 const sweepMs = 10_000;
@@ -65,7 +72,7 @@ export class Hub {
   }
 
   private constructor(options: HubOptions & { store: Store; lock: Lock }) {
-    const { store, config, paths, lock, now = Date.now } = options;
+    const { store, config, paths, lock, now = Date.now, speaks = linkProtocols } = options;
     this.#lock = lock;
     this.#paths = paths;
     const events = new Events();
@@ -77,7 +84,7 @@ export class Hub {
       run: (op, payload, asker) => operations.run(op, payload, asker),
       onFailed: tellNotices,
     });
-    this.#parts = { store, events, links, config, now };
+    this.#parts = { store, events, links, config, speaks, now, restart: options.restart };
     this.#notices = new Notices(this.#parts);
     this.#pruning = new Pruning(this.#parts);
     const enrolment = new Enrolment(this.#parts, {
@@ -175,7 +182,7 @@ export class Hub {
         // Our own limit answers in JSON; Bun's stands far above it.
         maxRequestBodySize: Number.MAX_SAFE_INTEGER,
         fetch: (request, server) => this.#server.answer(request, "tcp", server),
-        websocket: linkSocketHandler(this.#parts.links),
+        websocket: linkSocketHandler(this.#parts),
       });
     } catch (cause) {
       throw new IntercomError("conflict", `the hub cannot listen on ${listen}`, {
@@ -193,7 +200,7 @@ export class Hub {
       unix: path,
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
       fetch: (request, server) => this.#server.answer(request, "socket", server),
-      websocket: linkSocketHandler(this.#parts.links),
+      websocket: linkSocketHandler(this.#parts),
     });
     chmodSync(path, 0o600);
     return door;

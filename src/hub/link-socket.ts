@@ -1,21 +1,22 @@
 // Bun's WebSocket callbacks, tied to the links.
-import { closeCodes, linkProtocolVersion, maxFrameBytes } from "../protocol/link.ts";
+import { closeCodes, maxFrameBytes } from "../protocol/link.ts";
+import { refusedProtocol } from "../protocol/version.ts";
 import type { Link } from "./link.ts";
-import type { Links } from "./links.ts";
+import type { Parts } from "./parts.ts";
 
-export type LinkSocketData = { machine: string; epoch: number; speaks: boolean; link: Link | undefined };
+/** `epoch` is undefined when the daemon wants to speak a protocol that this hub does not */
+export type LinkSocketData = { machine: string; epoch: number | undefined; link: Link | undefined };
 
-/** `links` is asked for late: server and links need each other. */
-export function linkSocketHandler(links: Links): Bun.WebSocketHandler<LinkSocketData> {
+export function linkSocketHandler({ links, speaks }: Parts): Bun.WebSocketHandler<LinkSocketData> {
   return {
     // Frames up to twice the limit reach `message`, which closes with our own code; beyond, Bun cuts.
     maxPayloadLength: 2 * maxFrameBytes,
     backpressureLimit: 8 * maxFrameBytes,
     idleTimeout: 120,
     open(socket) {
-      const { machine, epoch, speaks } = socket.data;
-      if (speaks) socket.data.link = links.opened(machine, epoch, socket);
-      else socket.close(closeCodes.protocol, `this hub speaks link protocol ${linkProtocolVersion}`);
+      const { machine, epoch } = socket.data;
+      if (epoch === undefined) socket.close(closeCodes.protocol, refusedProtocol(speaks));
+      else socket.data.link = links.opened(machine, epoch, socket);
     },
     message(socket, data) {
       socket.data.link?.received(data);

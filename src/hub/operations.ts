@@ -11,6 +11,7 @@ import { isoAt, type Parts } from "./parts.ts";
 import { takePresence, takeReceipts } from "./presence.ts";
 import { messageStatus, readInbox, threadHistory } from "./queries.ts";
 import type { Router } from "./routing.ts";
+import { askUpgrade } from "./upgrade.ts";
 
 /** `epoch`: of the link that the request came over; absent over HTTP. */
 export type Asker = Caller & { epoch?: number };
@@ -41,6 +42,10 @@ export class Operations {
       thread: (input, asker) => answer(threadHistory(parts, asker, input)),
       machines: () => answer(listMachines(parts)),
       machine_decide: (input) => answer(enrolment.decide(input.id, input.decision)),
+      machine_upgrade: async ({ id, version }) => ({
+        later: askUpgrade(parts, id, { op: "upgrade", order: { version } }),
+      }),
+      machine_upgrade_state: async ({ id }) => ({ later: askUpgrade(parts, id, { op: "upgrade_state" }) }),
       invite: () => answer(enrolment.invite()),
       release: (input) => answer(releaseThread(parts, input.id)),
       human_inbox: (input) => answer(readInbox(parts, input)),

@@ -1,4 +1,5 @@
 // What the parts of one hub share. Made once by hub.ts and handed to each.
+import type { Speaks } from "../protocol/version.ts";
 import type { Store } from "../store/store.ts";
 import type { Config } from "../system/config.ts";
 import type { Events } from "./events.ts";
@@ -9,7 +10,11 @@ export type Parts = {
   events: Events;
   links: Links;
   config: Config;
+  /** versions of the link's protocol */
+  speaks: Speaks;
   now: () => number;
+  /** takes up the program that now lies in this one's place; missing where nobody would start it again */
+  restart?: () => void;
 };
 
 /** ms that mail for an ended session, or for a project's next one, is kept; delivery.md */

@@ -3,9 +3,10 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { IntercomError } from "../protocol/errors.ts";
 import { type HubOperation, hubRoutes } from "../protocol/hub-api.ts";
-import { linkProtocolVersion } from "../protocol/link.ts";
+import { protocolHeader } from "../protocol/link.ts";
 import { decodePart, findRoute, methodNotAllowed } from "../protocol/routes.ts";
-import { version } from "../protocol/version.ts";
+import { takes, version } from "../protocol/version.ts";
+import { answerRestart } from "../system/restart.ts";
 import { callerPid, machineCaller, refuseAgents } from "./callers.ts";
 import type { Enrolment } from "./enrolment.ts";
 import { eventStream } from "./event-stream.ts";
@@ -97,6 +98,7 @@ export class Server {
       door === "tcp" ? await machineCaller(this.#parts, signedPart(request, body)) : { kind: "person" };
     const pid = door === "socket" ? callerPid(request) : undefined;
     if (url.pathname === "/api/link") return this.#link(visit, asker);
+    if (url.pathname === "/api/restart") return this.#restart(visit, asker, pid);
     if (url.pathname === "/api/events") return this.#events(visit, asker, pid);
     const { route, params } = findRoute(hubRoutes, request.method, url.pathname);
     const personal = request.method !== "GET" || personalReads.has(route.op);
@@ -117,11 +119,11 @@ export class Server {
     if (request.headers.get("upgrade")?.toLowerCase() !== "websocket")
       throw new IntercomError("bad_request", "GET /api/link is a WebSocket upgrade");
     const { machine } = asker;
-    const spoken = request.headers.get("x-ai-intercom-protocol");
-    const epoch = await this.#parts.store.acquireEpoch(machine);
-    const speaks = spoken === String(linkProtocolVersion);
-    if (server.upgrade(request, { data: { machine, epoch, speaks, link: undefined } })) return undefined;
-    this.#parts.links.lapsed(machine);
+    // a daemon that is turned away takes nothing from one that is linked: it gets no epoch
+    const taken = takes(this.#parts.speaks, request.headers.get(protocolHeader));
+    const epoch = taken ? await this.#parts.store.acquireEpoch(machine) : undefined;
+    if (server.upgrade(request, { data: { machine, epoch, link: undefined } })) return undefined;
+    if (taken) this.#parts.links.lapsed(machine);
     throw new IntercomError("bad_request", "the WebSocket upgrade is incomplete");
   }
 
@@ -132,6 +134,15 @@ export class Server {
     await refuseAgents(this.#parts, pid);
     server.timeout(request, 0);
     return eventStream(this.#parts.events, AbortSignal.any([this.#stopped, request.signal]));
+  }
+
+  async #restart({ request }: Visit, asker: Asker, pid: number | undefined): Promise<Response> {
+    if (request.method !== "GET" && request.method !== "POST")
+      throw methodNotAllowed(request.method, ["GET", "POST"]);
+    if (asker.kind !== "person" || pid === undefined)
+      throw new IntercomError("person_only", "only the person on the hub's host may restart it");
+    await refuseAgents(this.#parts, pid);
+    return json(answerRestart(request.method, this.#parts.restart));
   }
 
   async #metrics(request: Request): Promise<Response> {

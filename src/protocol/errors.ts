@@ -73,6 +73,7 @@ const errorTable = {
   no_active_session: { http: 404, exit: 1 },
   method_not_allowed: { http: 405, exit: 2, hint: "docs/architecture.md lists the routes" },
   conflict: { http: 409, exit: 1, hint: "look at what is there, then try again: ai-intercom status" },
+  upgrade_unwell: { http: 409, exit: 1 },
   message_too_large: { http: 413, exit: 1, hint: "write the text to a file and send its path, or split it" },
   bad_media_type: { http: 415, exit: 2, hint: "send content-type: application/json" },
   rate_limited: { http: 429, exit: 1 },

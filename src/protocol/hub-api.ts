@@ -6,6 +6,7 @@ import { Canary } from "./checkup.ts";
 import { MessageId, newMessageId, ThreadId } from "./ids.ts";
 import { MessageState, MessageType, Timestamp } from "./message.ts";
 import { AgentFilter, ProjectReport, SessionReport } from "./session.ts";
+import { MachineUpgrade } from "./upgrade.ts";
 
 /** 5 s to 7 days */
 export const ReplySeconds = z
@@ -95,6 +96,9 @@ export const hubOperations = {
     who: "person",
     input: z.object({ id: Name, decision: z.enum(["approve", "deny", "revoke"]) }),
   },
+  /** down the machine's link; its own configuration must allow it */
+  machine_upgrade: { who: "person", input: MachineUpgrade },
+  machine_upgrade_state: { who: "person", input: z.object({ id: Name }) },
   invite: { who: "person", input: z.object({}) },
   /** lets messages that the loop guard holds go */
   release: { who: "person", input: z.object({ id: ThreadId }) },
@@ -126,6 +130,8 @@ export const hubRoutes: readonly {
   { method: "POST", path: "/api/machines/:id/approve", op: "machine_decide", fixed: { decision: "approve" } },
   { method: "POST", path: "/api/machines/:id/deny", op: "machine_decide", fixed: { decision: "deny" } },
   { method: "POST", path: "/api/machines/:id/revoke", op: "machine_decide", fixed: { decision: "revoke" } },
+  { method: "POST", path: "/api/machines/:id/upgrade", op: "machine_upgrade" },
+  { method: "GET", path: "/api/machines/:id/upgrade", op: "machine_upgrade_state" },
   { method: "POST", path: "/api/invites", op: "invite" },
   { method: "GET", path: "/api/threads/:id", op: "thread" },
   { method: "POST", path: "/api/threads/:id/release", op: "release" },

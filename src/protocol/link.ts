@@ -5,8 +5,8 @@ import { SessionId } from "./address.ts";
 import type { ErrorBody } from "./errors.ts";
 import { Message } from "./message.ts";
 
-/** bumped when a frame changes its meaning; both sides refuse what they cannot speak */
-export const linkProtocolVersion = 1;
+/** says on the upgrade which version of the link protocol the daemon will speak */
+export const protocolHeader = "x-ai-intercom-protocol";
 /** bytes; security.md */
 export const maxFrameBytes = 1024 * 1024;
 /** how often a daemon sends `heartbeat`; a machine is offline after three are missed */

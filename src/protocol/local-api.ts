@@ -109,6 +109,15 @@ export const SessionEvent = z.discriminatedUnion("event", [
 ]);
 export type SessionEvent = z.infer<typeof SessionEvent>;
 
+/** `GET /api/restart` (may I?) and `POST /api/restart`, at a daemon's and at a hub's socket: a person's act. */
+export const RestartAnswer = z.object({
+  status: z.enum(["can_restart", "restarting"]),
+  pid: z.number(),
+  version: z.string(),
+  started_at: Timestamp,
+});
+export type RestartAnswer = z.infer<typeof RestartAnswer>;
+
 /** `GET /health` and `ai-intercom status`. */
 export const DaemonHealth = z.object({
   status: z.literal("ok"),
@@ -121,5 +130,7 @@ export const DaemonHealth = z.object({
   outbox: z.number(),
   sessions: z.number(),
   pid: z.number(),
+  /** of this program in this process: a restart in place keeps the pid (absent from daemons before 0.2) */
+  started_at: Timestamp.optional(),
 });
 export type DaemonHealth = z.infer<typeof DaemonHealth>;

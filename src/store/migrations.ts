@@ -1,6 +1,8 @@
 // The schema, as the steps that led to it. A step that was released is never edited; add another.
 import type { Database } from "bun:sqlite";
+import { existsSync } from "node:fs";
 import { IntercomError } from "../protocol/errors.ts";
+import { backUp } from "./backup.ts";
 
 const steps: readonly string[] = [
   `
@@ -152,26 +154,39 @@ const steps: readonly string[] = [
   `,
 ];
 
-/** Brings the database to this version's schema; refuses one that a newer version has written. */
-export function migrate(db: Database, path: string): void {
+/**
+ * Brings the database to this version's schema; refuses one that a newer version has written. What is there is copied
+ * first (`backup.ts`). `known` is another list of steps only in tests.
+ */
+export function migrate(db: Database, path: string, known: readonly string[] = steps): void {
+  const from = schemaVersion(db);
+  if (from > 0 && from < known.length) backUp(db, path, { from, to: known.length });
   for (;;) {
     const version = schemaVersion(db);
-    if (version > steps.length)
-      throw new IntercomError(
-        "bad_config",
-        `${path} was written by a newer ai-intercom (schema ${version}; this one knows ${steps.length})`,
-        { hint: "run the newer version, or name another file in hub.store" },
-      );
-    if (version === steps.length) return;
+    if (version > known.length) throw newer(path, version, known.length);
+    if (version === known.length) return;
     // The version is read again under the write lock: two programs may start on one file.
     db.transaction(() => {
       const current = schemaVersion(db);
-      const step = steps[current];
+      const step = known[current];
       if (step === undefined || current !== version) return;
       db.run(step);
       db.run(`PRAGMA user_version = ${current + 1}`);
     }).immediate();
   }
+}
+
+/** The log beside the file goes too: SQLite would play it into the older copy. */
+function newer(path: string, version: number, known: number): IntercomError {
+  const copy = `${path}.before-${version}`;
+  const back = existsSync(copy)
+    ? `run the newer version; or go back to the copy from before, without what came since: rm -f ${path}-wal ${path}-shm; mv ${copy} ${path}`
+    : "run the newer version, or name another file in hub.store";
+  return new IntercomError(
+    "bad_config",
+    `${path} was written by a newer ai-intercom (schema ${version}; this one knows ${known})`,
+    { hint: back },
+  );
 }
 
 function schemaVersion(db: Database): number {

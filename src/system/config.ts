@@ -69,6 +69,21 @@ export const Config = z.object({
     })
     .prefault({}),
   projects: z.array(Project).default([]).describe("projects with a name, description or tags of your choice"),
+  upgrade: z
+    .object({
+      allowed: flag
+        .default(false)
+        .describe("the person at the hub may upgrade this machine: ai-intercom machines upgrade"),
+      patience: count(60).describe("seconds a hub or daemon may take to be well after an upgrade"),
+      base_url: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          "http(s) URL or folder of SHA256SUMS and the files it lists, for self-upgrade (default: the project's releases)",
+        ),
+    })
+    .prefault({}),
   metrics: z.object({ token: z.string().optional() }).prefault({}),
   limits: z
     .object({
@@ -83,7 +98,10 @@ export const Config = z.object({
 export type Config = z.output<typeof Config>;
 
 /** Variables with a name of their own (contract.md); every other key is `AI_INTERCOM_<KEY>`. */
-const namedVariables: Record<string, string> = { HUB_URL: "hub.url" };
+const namedVariables: Record<string, string> = {
+  HUB_URL: "hub.url",
+  AI_INTERCOM_BASE_URL: "upgrade.base_url",
+};
 const shownVariable = (key: string) =>
   Object.keys(namedVariables).find((name) => namedVariables[name] === key) ?? variableOf(key);
 

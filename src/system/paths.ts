@@ -29,6 +29,8 @@ export function homePaths(home: string = homeDirectory()) {
     outbox: `${home}/outbox.jsonl`,
     /** what the hub and the daemon logged: `<role>.log`, turned over */
     logs: `${home}/logs`,
+    /** how the latest self-upgrade went */
+    upgrade: `${home}/run/upgrade.json`,
     /** copies of agents' files as they were before `install` */
     backups: `${home}/backups`,
   };

@@ -40,7 +40,7 @@ const misuse: [string[], RegExp, RegExp][] = [
   [["chat", "limn/x", "a", "b"], /too many words: "b"/, /chat --help/],
   [["chat", "nowhere", "hello"], /"nowhere" is not an address/, /machine\/project/],
   [["history", "t-xyz"], /"t-xyz" is not a thread id/, /t- and 12 hex/],
-  [["machines", "promote", "atlas"], /"promote" is not approve, deny or revoke/, /machines --help/],
+  [["machines", "promote", "atlas"], /"promote" is not approve, deny, revoke or upgrade/, /machines --help/],
   [["install", "emacs"], /no integration for "emacs"/, /claude/],
   [["check-inbox", "--format", "xml"], /--format cannot be "xml"/, /check-inbox --help/],
 ];

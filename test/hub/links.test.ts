@@ -218,6 +218,16 @@ describe("frames", () => {
     await mac.connect("2");
     await waitFor("the close", () => mac.closeCode === closeCodes.protocol);
   });
+
+  test("a dial in another protocol takes nothing from the link that is there", async () => {
+    await using hub = await startHub();
+    const mac = await Peer.online(hub, "mac", "web@s-a");
+    const stranger = mac.twin();
+    await stranger.connect("2");
+    await waitFor("the close", () => stranger.closeCode === closeCodes.protocol);
+    expect(await mac.presence(session("web@s-a"))).toBeDefined();
+    expect(mac.closeCode).toBeUndefined();
+  });
 });
 
 test("a machine that misses three heartbeats is offline, and last seen then", async () => {

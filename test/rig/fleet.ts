@@ -19,6 +19,8 @@ export class Machine {
   readonly #root: string;
   readonly #servers: Server[] = [];
   readonly #agents: ScriptedAgent[] = [];
+  /** its commands and servers run this; its agents always the program under test */
+  program = binary;
 
   constructor(
     readonly name: string,
@@ -53,7 +55,7 @@ export class Machine {
     words: string[],
     options: { stdin?: string; cwd?: string; env?: Record<string, string> } = {},
   ): Promise<Ran> {
-    const child = Bun.spawn([binary, ...words], {
+    const child = Bun.spawn([this.program, ...words], {
       env: { ...this.env, ...options.env },
       cwd: options.cwd ?? this.#root,
       stdin: new Blob([options.stdin ?? ""]),
@@ -79,7 +81,7 @@ export class Machine {
 
   /** Starts a server and waits for its first line. */
   async serve(...words: string[]): Promise<Server> {
-    const child = Bun.spawn([binary, ...words], {
+    const child = Bun.spawn([this.program, ...words], {
       env: this.env,
       cwd: this.#root,
       stdin: "ignore",
@@ -153,9 +155,14 @@ export class Fleet implements AsyncDisposable {
 
   private constructor(readonly root: string) {}
 
+  /** A root without machines. */
+  static async empty(): Promise<Fleet> {
+    return new Fleet(await mkdtemp("/tmp/aii-"));
+  }
+
   /** The first machine runs `standalone`; each further one joins it by invitation and runs `daemon`. */
   static async start(names: string[], env: Record<string, string> = {}): Promise<Fleet> {
-    const fleet = new Fleet(await mkdtemp("/tmp/aii-"));
+    const fleet = await Fleet.empty();
     try {
       const [first = "limn", ...rest] = names;
       await fleet.#startHub(fleet.add(first, env));

@@ -1,0 +1,212 @@
+// `self-upgrade`: fetch, verify, try, swap, restart in place, look whether all is well, and back again when it is not.
+import { accessSync, constants } from "node:fs";
+import { dirname } from "node:path";
+import { IntercomError, toIntercomError } from "../protocol/errors.ts";
+import { type UpgradeRecord, Version } from "../protocol/upgrade.ts";
+import { build, version } from "../protocol/version.ts";
+import { loadConfig } from "../system/config.ts";
+import { privateDirectory, replaceFile, unlinkIfPresent } from "../system/files.ts";
+import { takeLock } from "../system/lock.ts";
+import { homePaths } from "../system/paths.ts";
+import { ownProgram } from "../system/program.ts";
+import { fetchRelease, findRelease, type Release } from "../system/release.ts";
+import { previousOf, swapBack, swapIn, writeBeside } from "../system/swap.ts";
+import { command, json } from "./command.ts";
+import { print, printJson } from "./output.ts";
+import { end, type Running, restart, runningServers, well } from "./servers.ts";
+
+/** ms a service manager may take to start again what ended */
+const serviceMs = 10_000;
+/** ms the new program may take to say its version */
+const tryMs = 20_000;
+
+export const selfUpgrade = command({
+  name: "self-upgrade",
+  description:
+    "replace this program by the latest release, verified; a hub and daemon that run take it up in place, and get the old one back when they are not well",
+  args: {
+    version: { type: "string", description: "this version instead of the latest", valueHint: "V" },
+    check: { type: "boolean", default: false, description: "only say what there is" },
+    json,
+  },
+  examples: [
+    "ai-intercom self-upgrade --check",
+    "ai-intercom self-upgrade",
+    "ai-intercom self-upgrade --version 0.1.0   # also backwards",
+    "AI_INTERCOM_BASE_URL=/mnt/releases ai-intercom self-upgrade   # from a folder or mirror",
+  ],
+  run: async (args) => {
+    const { say, answer } = args.json
+      ? { say: () => undefined, answer: printJson }
+      : { say: print, answer: () => undefined };
+    const program = replaceable();
+    const wished = args.version === undefined ? undefined : wishedVersion(args.version);
+    const { upgrade } = loadConfig();
+    const find = () => findRelease({ target: build.target, version: wished, base: upgrade.base_url });
+    if (args.check) {
+      const available = (await find()).version;
+      const newer = isNewer(available);
+      say(newer ? `${available} can be had; this is ${version}` : `${version} is the newest`);
+      return answer({ version, available, newer });
+    }
+    const now = await upgraded({ program, find, wished, say, wellMs: upgrade.patience * 1000 });
+    answer({ version: now, previous: version, program });
+  },
+});
+
+const isNewer = (other: string): boolean => Bun.semver.order(other, version) > 0;
+
+function wishedVersion(text: string): string {
+  const parsed = Version.safeParse(text.replace(/^v/, ""));
+  if (parsed.success) return parsed.data;
+  throw new IntercomError("bad_usage", `--version cannot be "${text}"`, {
+    hint: "three numbers: --version 0.1.0",
+  });
+}
+
+/** The executable's path; throws where there is nothing to replace, or where it cannot be done. */
+function replaceable(): string {
+  const [program, ...script] = ownProgram();
+  if (script.length > 0 || build.target === "source")
+    throw new IntercomError("bad_usage", "this runs from source; there is no program to replace", {
+      hint: "git pull && bun build.ts",
+    });
+  try {
+    accessSync(dirname(program), constants.W_OK);
+  } catch (cause) {
+    throw new IntercomError("unsafe_file", `${dirname(program)} cannot be written to`, {
+      hint: `run this as whoever installed it: ls -l ${program}`,
+      cause,
+    });
+  }
+  return program;
+}
+
+type Upgrade = {
+  program: string;
+  find: () => Promise<Release>;
+  /** a version that was asked for is installed whatever runs */
+  wished: string | undefined;
+  /** ms a server may take to be well; a migration of a large database is part of it */
+  wellMs: number;
+  say: (line: string) => void;
+};
+
+/** The version that is in place now. Writes down how it goes: `machines upgrade` reads it through the daemon. */
+async function upgraded(upgrade: Upgrade): Promise<string> {
+  const paths = homePaths();
+  for (const directory of [paths.home, paths.run]) privateDirectory(directory);
+  const lock = takeLock(`${paths.run}/upgrade.lock`, "self-upgrade");
+  const record = (status: UpgradeRecord["status"], more: { to?: string; error?: string } = {}) => {
+    const entry: UpgradeRecord = { status, at: new Date().toISOString(), from: version, ...more };
+    replaceFile(paths.upgrade, JSON.stringify(entry));
+  };
+  try {
+    record("running");
+    const release = await upgrade.find();
+    const wanted = upgrade.wished !== undefined || isNewer(release.version);
+    if (wanted) await replaced(upgrade, release);
+    else upgrade.say(`${version} is the newest`);
+    const to = wanted ? release.version : version;
+    record("done", { to });
+    return to;
+  } catch (thrown) {
+    const error = toIntercomError(thrown);
+    record(error.code === "upgrade_unwell" ? "rolled_back" : "failed", { error: error.message });
+    throw error;
+  } finally {
+    lock.release();
+  }
+}
+
+/** Throws `upgrade_unwell` when the old program is in place again, anything else when nothing was changed. */
+async function replaced({ program, wellMs, say }: Upgrade, release: Release): Promise<void> {
+  // before anything changes: whether what runs can be restarted, and whether whoever asks may
+  const servers = await runningServers();
+  say(`fetching ${release.file} from ${release.base}`);
+  const next = writeBeside(program, await fetchRelease(release));
+  try {
+    await tryOut(next, release);
+    swapIn(program, next);
+  } finally {
+    unlinkIfPresent(next);
+  }
+  for (const [at, server] of servers.entries()) {
+    const roles = server.roles.join(" and ");
+    try {
+      await restart(server, release.version, wellMs);
+      say(`${roles}: ${release.version}, same process (pid ${server.facts.pid})`);
+    } catch (thrown) {
+      throw await goBack(program, servers.slice(0, at + 1), { wellMs, why: toIntercomError(thrown) });
+    }
+  }
+  say(`upgraded ${program} from ${version} to ${release.version}; the old one is ${previousOf(program)}`);
+}
+
+/** The new program must run here, and be what its name says. */
+async function tryOut(path: string, release: Release): Promise<void> {
+  const child = Bun.spawn([path, "--version", "--json"], {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    timeout: tryMs,
+  });
+  const [out, err, code] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  const said = code === 0 ? stampOf(out) : undefined;
+  if (said?.version === release.version && said.target === release.target) return;
+  throw new IntercomError(
+    "conflict",
+    `${release.file} does not run here as ${release.version} for ${release.target}`,
+    {
+      hint: `nothing was changed; it said: ${(err || out).trim().slice(0, 200) || `nothing (exit ${code})`}`,
+    },
+  );
+}
+
+function stampOf(text: string): { version?: unknown; target?: unknown } | undefined {
+  try {
+    return Object(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
+
+async function goBack(
+  program: string,
+  touched: Running[],
+  { wellMs, why }: { wellMs: number; why: IntercomError },
+): Promise<IntercomError> {
+  swapBack(program);
+  const down: string[] = [];
+  for (const server of touched.reverse())
+    if (!(await runsAgain(server, wellMs))) down.push(server.roles.join(" and "));
+  return new IntercomError(
+    "upgrade_unwell",
+    `${why.message}; the old program (${version}) is in place again`,
+    {
+      hint:
+        down.length > 0 ? `start the ${down.join(", the ")} again` : "it runs as before; its log says more",
+      cause: why,
+    },
+  );
+}
+
+/** One that answers takes the old program up by itself; one that hangs is ended, and its service starts it again. */
+async function runsAgain(server: Running, wellMs: number): Promise<boolean> {
+  try {
+    await restart(server, version, wellMs);
+    return true;
+  } catch {
+    await end(server);
+  }
+  try {
+    await well(server, version, serviceMs);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,63 @@
+// A copy of the database file before its schema changes, so that a person can go back: `hub.db.before-N` is the
+// database as it was before schema N. The newest two are kept.
+import { Database } from "bun:sqlite";
+import { closeSync, constants, fsyncSync, openSync, readdirSync, renameSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { IntercomError } from "../protocol/errors.ts";
+import { syncDirectory, unlinkIfPresent } from "../system/files.ts";
+
+const kept = 2;
+
+/**
+ * Writes the copy whole or not at all; on disk before it returns. Two programs may start on one file: the one that
+ * comes late finds the schema changed already, and its copy is dropped. Throws `unsafe_file` when it cannot be written.
+ */
+export function backUp(db: Database, path: string, step: { from: number; to: number }): void {
+  const temporary = `${path}.before-${step.to}.${process.pid}.tmp`;
+  try {
+    unlinkIfPresent(temporary);
+    // VACUUM INTO takes an empty file; made here, it is private from its first byte
+    closeSync(openSync(temporary, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600));
+    db.query("VACUUM INTO ?").run(temporary);
+    if (schemaOf(temporary) !== step.from) return;
+    sync(temporary);
+    renameSync(temporary, `${path}.before-${step.to}`);
+    forgetOld(path);
+    syncDirectory(dirname(path));
+  } catch (cause) {
+    throw new IntercomError(
+      "unsafe_file",
+      `${path} cannot be copied before its schema changes from ${step.from} to ${step.to}`,
+      { hint: `make room for a second copy of it: df -h ${dirname(path)}; nothing was changed`, cause },
+    );
+  } finally {
+    unlinkIfPresent(temporary);
+  }
+}
+
+function schemaOf(path: string): number | undefined {
+  const copy = new Database(path, { readonly: true });
+  try {
+    return copy.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version;
+  } finally {
+    copy.close();
+  }
+}
+
+function sync(path: string): void {
+  const fd = openSync(path, constants.O_RDONLY);
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function forgetOld(path: string): void {
+  const start = `${basename(path)}.before-`;
+  const numbers = readdirSync(dirname(path))
+    .filter((name) => name.startsWith(start) && /^\d+$/.test(name.slice(start.length)))
+    .map((name) => Number(name.slice(start.length)))
+    .sort((a, b) => b - a);
+  for (const number of numbers.slice(kept)) unlinkIfPresent(join(dirname(path), `${start}${number}`));
+}

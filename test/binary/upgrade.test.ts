@@ -1,0 +1,267 @@
+// self-upgrade, with the built program as the old version and the same source stamped 9.0.0 as the new one: what runs
+// goes on, mail waits and arrives, neighbours of both versions talk; and every way to fail leaves the old program.
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { chmod, copyFile, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { hostTarget } from "../../build/targets.ts";
+import { version } from "../../package.json";
+import { binary } from "../rig/binary.ts";
+import { Fleet, type Machine, type Ran } from "../rig/fleet.ts";
+import { release, serveRelease } from "../rig/release.ts";
+import { waitFor } from "../rig/wait.ts";
+
+const target = hostTarget().name;
+const fileOf = (wanted: string) => `ai-intercom-${wanted}-${target}.gz`;
+let shelf = "";
+let releases = "";
+
+beforeAll(async () => {
+  shelf = await mkdtemp("/tmp/aii-shelf-");
+  releases = `${shelf}/releases`;
+  await mkdir(releases);
+  const made = Bun.spawnSync([process.execPath, "build.ts", "--as", "9.0.0", "--out", `${shelf}/next`], {
+    cwd: join(import.meta.dir, "../.."),
+  });
+  expect(made.exitCode).toBe(0);
+  await release(releases, {
+    [fileOf("9.0.0")]: await Bun.file(`${shelf}/next`).bytes(),
+    [fileOf(version)]: await Bun.file(binary).bytes(),
+    "ai-intercom-99.0.0-plan9-mips.gz": "for another machine",
+  });
+}, 120_000);
+
+afterAll(() => rm(shelf, { recursive: true, force: true }));
+
+/** A program of its own, as install.sh leaves it. */
+async function installed(machine: Machine, program = binary): Promise<string> {
+  const bin = `${machine.home}-bin`;
+  await mkdir(bin, { recursive: true });
+  await copyFile(program, `${bin}/ai-intercom`);
+  await chmod(`${bin}/ai-intercom`, 0o755);
+  machine.program = `${bin}/ai-intercom`;
+  return bin;
+}
+
+/** A hub and daemon with a program of its own, on a port that outlives a restart. */
+async function upgradable(fleet: Fleet, env: Record<string, string> = {}) {
+  const limn = fleet.add("limn", { AI_INTERCOM_BASE_URL: releases, ...env });
+  const bin = await installed(limn);
+  const listen = `127.0.0.1:${freePort()}`;
+  const server = await limn.serve("standalone", "--listen", listen);
+  await limn.linked();
+  return { limn, bin, listen, server };
+}
+
+function freePort(): number {
+  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  probe.stop(true);
+  return probe.port;
+}
+
+const runs = async (machine: Machine) => (await machine.json("status")).version;
+const upgrade = (machine: Machine, ...words: string[]): Promise<Ran> =>
+  machine.run(["self-upgrade", ...words]);
+
+test("--check only says; without a newer one nothing is done", async () => {
+  await using fleet = await Fleet.empty();
+  const limn = fleet.add("limn", { AI_INTERCOM_BASE_URL: releases });
+  const bin = await installed(limn);
+  expect(await limn.json("self-upgrade", "--check")).toEqual({ version, available: "9.0.0", newer: true });
+  await installed(limn, `${shelf}/next`);
+  expect((await upgrade(limn)).out).toBe("9.0.0 is the newest\n");
+  expect((await readdir(bin)).sort()).toEqual(["ai-intercom"]);
+});
+
+test("mail waits, sessions of the old version go on, there and back", async () => {
+  await using fleet = await Fleet.empty();
+  const { limn, bin, server } = await upgradable(fleet);
+  const api = await limn.agent("api");
+  const web = await limn.agent("web");
+  const say = async (text: string) =>
+    expect((await api.call("intercom_chat", { to: "limn/web", message: text })).status).toBe("delivered");
+  await say("before");
+
+  const { code, out, err } = await upgrade(limn);
+  expect([code, err]).toEqual([0, ""]);
+  expect(out).toContain(`hub and daemon: 9.0.0, same process (pid ${server.pid})`);
+  expect(out).toContain(`from ${version} to 9.0.0`);
+  expect(await runs(limn)).toBe("9.0.0");
+  expect((await readdir(bin)).sort()).toEqual(["ai-intercom", "ai-intercom.previous"]);
+  await say("in between"); // both MCP servers are of the old version
+  // a hook of the old version asks the new daemon; it gives up after 500 ms on a busy machine
+  const taken = await waitFor("the hook's mail", async () => (await web.take()) || undefined);
+  for (const text of ["before", "in between"]) expect(taken.split(text).length).toBe(2);
+
+  expect((await upgrade(limn, "--version", version)).code).toBe(0);
+  expect(await runs(limn)).toBe(version);
+  await say("after");
+  expect(await web.read()).toEqual(["after"]);
+  expect((await web.session()).inbox_pending).toBe(0);
+}, 60_000);
+
+test("over http, a hub alone and a daemon alone, each its own process", async () => {
+  await using fleet = await Fleet.empty();
+  await using served = serveRelease(releases);
+  const limn = fleet.add("limn", { AI_INTERCOM_BASE_URL: served.url });
+  await installed(limn);
+  const listen = `127.0.0.1:${freePort()}`;
+  const hub = await limn.serve("hub", "--listen", listen);
+  await limn.json("join", (await limn.json("invite")).code);
+  const daemon = await limn.serve("daemon");
+  await limn.linked();
+  const { code, out, err } = await upgrade(limn);
+  expect([code, err]).toEqual([0, ""]);
+  expect(out).toContain(`hub: 9.0.0, same process (pid ${hub.pid})`);
+  expect(out).toContain(`daemon: 9.0.0, same process (pid ${daemon.pid})`);
+  await limn.linked();
+}, 60_000);
+
+test("machines upgrade: refused unless that machine allows it, never backwards; then done and followed", async () => {
+  await using fleet = await Fleet.empty();
+  const { limn } = await upgradable(fleet);
+  const atlas = fleet.add("atlas", { AI_INTERCOM_BASE_URL: releases });
+  await installed(atlas);
+  await atlas.json("join", (await limn.json("invite")).code);
+  const first = await atlas.serve("daemon");
+  await atlas.linked();
+  const refused = await limn.run(["machines", "upgrade", "atlas"]);
+  expect(refused.code).toBe(1);
+  expect(refused.err).toContain("error: machine atlas does not take upgrades from its hub\n");
+  expect(refused.err).toContain("upgrade.allowed: true");
+  expect(await runs(atlas)).toBe(version);
+  await first.kill();
+
+  atlas.extraEnv.AI_INTERCOM_UPGRADE_ALLOWED = "true";
+  const daemon = await atlas.serve("daemon");
+  await atlas.linked();
+  const web = await atlas.agent("web");
+  const api = await limn.agent("api");
+  const { code, out, err } = await limn.run(["machines", "upgrade", "atlas"]);
+  expect([code, err, out]).toEqual([0, "", `atlas runs ${version}; it has begun\natlas runs 9.0.0\n`]);
+  expect([await runs(atlas), await runs(limn), daemon.pid]).toEqual([
+    "9.0.0",
+    version,
+    (await atlas.json("status")).pid,
+  ]);
+  // hub N−1 with daemon N, both ways
+  expect((await api.call("intercom_chat", { to: "atlas/web", message: "down" })).status).toBe("delivered");
+  expect((await web.call("intercom_chat", { to: "limn/api", message: "up" })).status).toBe("delivered");
+  // hub N with daemon N, then N with N−1 on the other side
+  expect((await upgrade(limn)).code).toBe(0);
+  expect((await upgrade(atlas, "--version", version)).code).toBe(0);
+  await atlas.linked();
+  expect([await runs(atlas), await runs(limn)]).toEqual([version, "9.0.0"]);
+  expect((await api.call("intercom_chat", { to: "atlas/web", message: "down again" })).status).toBe(
+    "delivered",
+  );
+  expect(await web.read()).toEqual(["down", "down again"]);
+  expect(await api.read()).toEqual(["up"]);
+
+  const back = await limn.run(["machines", "upgrade", "atlas", "--version", "0.0.9"]);
+  expect([back.code, back.err]).toEqual([1, expect.stringContaining("a hub may not take a machine back")]);
+  const absent = await limn.run(["machines", "upgrade", "atlas", "--version", "9.9.9", "--json"]);
+  expect([absent.code, JSON.parse(absent.err).error.code]).toEqual([1, "upgrade_unwell"]);
+  expect(absent.err).toContain("lists no ai-intercom 9.9.9");
+  expect(await runs(atlas)).toBe(version);
+}, 120_000);
+
+test("an agent cannot upgrade what it runs in, nor restart it", async () => {
+  await using fleet = await Fleet.empty();
+  const { limn, bin, server } = await upgradable(fleet);
+  const api = await limn.agent("api");
+  const said = await api.shell(`${limn.program} self-upgrade 2>&1 || true`);
+  expect(said).toContain("error: ");
+  expect(said).toMatch(/only a person|was started by the agent/);
+  const posted = await api.shell(
+    `for s in hub daemon; do curl -s --unix-socket "$AI_INTERCOM_HOME/run/$s.sock" -X POST -H "x-ai-intercom-pid: $$" http://x/api/restart; done`,
+  );
+  expect(posted.match(/person_only/g)?.length).toBe(2);
+  expect([(await readdir(bin)).sort(), await runs(limn), server.pid]).toEqual([
+    ["ai-intercom"],
+    version,
+    (await limn.json("status")).pid,
+  ]);
+}, 60_000);
+
+/** Answers as the new version when it is tried, and does `then` when it is to serve. */
+const pretender = (then: string) =>
+  `#!/bin/sh\nif [ "$1" = --version ]; then echo '{"version":"9.0.0","target":"${target}"}'; exit 0; fi\n${then}\n`;
+
+async function folderWith(content: string | Uint8Array): Promise<string> {
+  const folder = await mkdtemp(`${shelf}/folder-`);
+  await release(folder, { [fileOf("9.0.0")]: content });
+  return folder;
+}
+
+test("nothing is changed by a wrong checksum, a cut download, a program that does not run or is another", async () => {
+  await using fleet = await Fleet.empty();
+  const { limn, bin, server } = await upgradable(fleet);
+  const tampered = await folderWith("x");
+  await Bun.write(`${tampered}/${fileOf("9.0.0")}`, Bun.gzipSync(Buffer.from(pretender("exit 0"))));
+  const whole = await folderWith("x".repeat(1000));
+  await using cut = serveRelease(whole, fileOf("9.0.0"));
+  const cases: [string, RegExp][] = [
+    [tampered, /is not what SHA256SUMS says/],
+    [cut.url, /cannot be read|is not what SHA256SUMS says/],
+    [await folderWith("#!/bin/sh\nexit 127\n"), /does not run here as 9\.0\.0/],
+    [await folderWith('#!/bin/sh\necho \'{"version":"6.6.6"}\'\n'), /does not run here as 9\.0\.0/],
+    [`${shelf}/nowhere`, /SHA256SUMS cannot be read/],
+  ];
+  for (const [folder, expected] of cases) {
+    const ran = await limn.run(["self-upgrade"], { env: { AI_INTERCOM_BASE_URL: folder } });
+    expect([folder, ran.code]).toEqual([folder, 1]);
+    expect(ran.err).toMatch(expected);
+    expect(ran.err).toContain("\ntry: ");
+    expect((await readdir(bin)).sort()).toEqual(["ai-intercom"]);
+  }
+  expect((await limn.json("status")).pid).toBe(server.pid);
+}, 60_000);
+
+test("a new program that ends at once: the old one is back, and what was accepted is there after a start", async () => {
+  await using fleet = await Fleet.empty();
+  const { limn, bin, listen, server } = await upgradable(fleet, { AI_INTERCOM_UPGRADE_PATIENCE: "2" });
+  const api = await limn.agent("api");
+  const web = await limn.agent("web");
+  await api.call("intercom_chat", { to: "limn/web", message: "kept" });
+  const ran = await limn.run(["self-upgrade"], {
+    env: { AI_INTERCOM_BASE_URL: await folderWith(pretender("exit 1")) },
+  });
+  expect([ran.code, await server.exited]).toEqual([1, 1]);
+  expect(ran.err).toContain("its process has ended; the old program");
+  expect(ran.err).toContain("try: start the hub and daemon again\n");
+  expect(await Bun.file(`${bin}/ai-intercom`).bytes()).toEqual(await Bun.file(binary).bytes());
+  await limn.serve("standalone", "--listen", listen);
+  await waitFor("the session again", async () => (await web.session())?.inbox_pending === 1);
+  expect(await web.read()).toEqual(["kept"]);
+}, 60_000);
+
+test("a new program that hangs, under a service manager: ended, and the old one runs again", async () => {
+  await using fleet = await Fleet.empty();
+  const limn = fleet.add("limn", { AI_INTERCOM_BASE_URL: releases, AI_INTERCOM_UPGRADE_PATIENCE: "2" });
+  await installed(limn);
+  const listen = `127.0.0.1:${freePort()}`;
+  // what Restart=on-failure does
+  const manager = Bun.spawn(
+    ["/bin/sh", "-c", `while :; do "$0" standalone --listen ${listen}; done`, limn.program],
+    { env: limn.env, stdio: ["ignore", "ignore", "ignore"] },
+  );
+  try {
+    await waitFor("the hub", async () => (await limn.run(["status"])).code === 0);
+    const { pid } = await limn.json("status");
+    const ran = await limn.run(["self-upgrade"], {
+      env: { AI_INTERCOM_BASE_URL: await folderWith(pretender("exec sleep 600")) },
+    });
+    expect(ran.code).toBe(1);
+    expect(ran.err).toContain("the old program");
+    expect(ran.err).toContain("try: it runs as before; its log says more\n");
+    const now = await limn.json("status");
+    expect([now.version, now.pid === pid]).toEqual([version, false]);
+    const record = await Bun.file(`${limn.home}/run/upgrade.json`).json();
+    expect(record).toMatchObject({ status: "rolled_back", from: version });
+  } finally {
+    manager.kill("SIGKILL");
+    const { pid } = await limn.json("status").catch(() => ({ pid: undefined }));
+    if (pid) process.kill(pid, "SIGKILL");
+    await manager.exited;
+  }
+}, 60_000);
