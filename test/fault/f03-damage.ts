@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { homePaths } from "../../src/system/paths.ts";
 import type { Dice } from "./dice.ts";
+import { sweeps } from "./f03-sweep.ts";
 import { type CaseResult, type Context, type FaultClass, noViolation, resultOf } from "./fault.ts";
 import { lively } from "./manners.ts";
 import { isClean, type Verdict } from "./oracle.ts";
@@ -54,8 +55,10 @@ const damages: Damage[] = [
 export const damage: FaultClass = {
   name: "F3",
   title: "truncation and zero fill of unacknowledged tails",
-  cases: ({ slice }) =>
-    Array.from({ length: slice ? 1 : 20 }, (_, round) => round).flatMap((round) =>
+  cases: ({ slice }) => [
+    ...sweeps(slice ? 41 : 1),
+    // and on the running program
+    ...Array.from({ length: slice ? 1 : 5 }, (_, round) => round).flatMap((round) =>
       damages
         .filter(({ forgives }) => !slice || !forgives)
         .map((one) => ({
@@ -63,6 +66,7 @@ export const damage: FaultClass = {
           run: (context: Context) => survive(one, slice ? 2 : 10, context),
         })),
     ),
+  ],
 };
 
 async function survive(damage: Damage, strikes: number, context: Context): Promise<CaseResult> {

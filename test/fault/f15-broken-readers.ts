@@ -12,6 +12,7 @@ import {
 import { homePaths } from "../../src/system/paths.ts";
 import { Book } from "./book.ts";
 import { Dice } from "./dice.ts";
+import { controlSweep } from "./f03-sweep.ts";
 import { type CaseResult, type Context, type FaultClass, noViolation } from "./fault.ts";
 import { calm, lively } from "./manners.ts";
 import { judge, type Verdict } from "./oracle.ts";
@@ -28,6 +29,7 @@ const controls: Control[] = [
   { name: "unlocked-rewrite", catches: "lost", run: (context) => oldReader(context, 0) },
   { name: "print-then-crash", catches: "doubled", run: (context) => oldReader(context, 0.1) },
   { name: "rewrite-beside-daemon", catches: "lost", run: besideTheDaemon },
+  { name: "acknowledged-damaged", catches: "lost", run: controlSweep },
   { name: "misaddressed", catches: "misplaced", run: misaddressed },
 ];
 

@@ -5,7 +5,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { homePaths } from "../../src/system/paths.ts";
 import { waitFor } from "../rig/wait.ts";
-import { Book } from "./book.ts";
+import { Book, sessionOf } from "./book.ts";
+import { MachineClock } from "./clock.ts";
 import { Dice } from "./dice.ts";
 import { calm } from "./manners.ts";
 import { type Elsewhere, judge, type Verdict } from "./oracle.ts";
@@ -22,6 +23,8 @@ export type WorldOptions = {
   env?: Record<string, string>;
   /** agents with real MCP servers */
   realMcp?: boolean;
+  /** every machine has a clock of its own that can be set */
+  clocks?: boolean;
   /** before anything runs in this home */
   prepareHome?: (home: string) => Promise<void>;
   /** after everything has ended */
@@ -34,6 +37,7 @@ const drainMs = 60_000;
 export class World implements AsyncDisposable {
   /** what runs now: to be ended when the harness is */
   static readonly open = new Set<World>();
+  readonly #clocks = new Map<string, MachineClock>();
   readonly agents: SimAgent[] = [];
   readonly machines: Served[] = [];
   /** sessions that ended for good */
@@ -43,12 +47,17 @@ export class World implements AsyncDisposable {
   /** what is wrong here shall be looked at */
   keep = false;
 
+  readonly hub: Served;
+  readonly hubUrl: string;
+
   private constructor(
     readonly root: string,
-    readonly hub: Served,
-    readonly hubUrl: string,
+    address: string,
     private readonly options: WorldOptions,
   ) {
+    this.hubUrl = `http://${address}`;
+    const words = [options.binary, "hub", "--listen", address] as const;
+    this.hub = new Served("hub", `${root}/hub`, words, this.#environment("hub"));
     this.dice = new Dice(options.seed);
     World.open.add(this);
     this.book = new Book(`w${options.seed}`);
@@ -56,14 +65,8 @@ export class World implements AsyncDisposable {
 
   static async start(options: WorldOptions): Promise<World> {
     const root = await mkdtemp("/tmp/aif-");
-    const url = `127.0.0.1:${await freePort()}`;
-    const hub = new Served(
-      "hub",
-      `${root}/hub`,
-      [options.binary, "hub", "--listen", url],
-      environment(root, "hub", options.env),
-    );
-    const world = new World(root, hub, `http://${url}`, options);
+    const world = new World(root, `127.0.0.1:${await freePort()}`, options);
+    const { hub } = world;
     try {
       await mkdir(hub.home, { recursive: true, mode: 0o700 });
       await options.prepareHome?.(hub.home);
@@ -79,12 +82,18 @@ export class World implements AsyncDisposable {
     return world;
   }
 
+  clockOf({ name }: Served): MachineClock {
+    const clock = this.#clocks.get(name);
+    if (!clock) throw new Error(`the clock of ${name} cannot be set`);
+    return clock;
+  }
+
   get servers(): Served[] {
     return [this.hub, ...this.machines];
   }
 
   environment(machine: Served): Record<string, string> {
-    return environment(this.root, machine.name, this.options.env, this.#urlFor(machine.name));
+    return this.#environment(machine.name, this.#urlFor(machine.name));
   }
 
   async agent(machine: Served, project: string): Promise<SimAgent> {
@@ -97,6 +106,7 @@ export class World implements AsyncDisposable {
         binary: this.options.binary,
         env: this.environment(machine),
         realMcp: this.options.realMcp ?? false,
+        now: this.#clocks.get(machine.name)?.now ?? Date.now,
       },
       this.book,
       this.dice.fork(`agent ${machine.name}/${project}`),
@@ -174,6 +184,7 @@ export class World implements AsyncDisposable {
 
   /** No claim is open, nothing waits in an outbox or at the hub for an open session. */
   async #isQuiet(open: ReadonlySet<string>): Promise<boolean> {
+    const sessions = new Set([...open].map(sessionOf));
     if (this.agents.some((agent) => agent.alive && agent.hasMail)) return false;
     for (const { home } of this.machines) {
       if (linesOf(homePaths(home).outbox).length > 0) return false;
@@ -181,7 +192,7 @@ export class World implements AsyncDisposable {
     }
     return this.ask<{ address: string }>(
       "SELECT address FROM deliveries WHERE state IN ('accepted', 'queued')",
-    ).every(({ address }) => !open.has(address));
+    ).every(({ address }) => !sessions.has(sessionOf(address)));
   }
 
   /** Reads the hub's database. */
@@ -198,16 +209,26 @@ export class World implements AsyncDisposable {
     const home = `${this.root}/${name}`;
     await mkdir(home, { recursive: true, mode: 0o700 });
     await this.options.prepareHome?.(home);
-    const env = environment(this.root, name, this.options.env, this.#urlFor(name));
+    const env = this.#environment(name, this.#urlFor(name));
     const { binary } = this.options;
-    const { code } = JSON.parse(
-      await run([binary, "invite", "--json"], environment(this.root, "hub", this.options.env)),
-    );
+    const { code } = JSON.parse(await run([binary, "invite", "--json"], this.#environment("hub")));
     await run([binary, "join", code], env);
     const machine = new Served(name, home, [binary, "daemon"], env);
     this.machines.push(machine);
     this.machines.sort((one, other) => one.name.localeCompare(other.name));
     await machine.start();
+  }
+
+  #environment(name: string, hubUrl?: string): Record<string, string> {
+    if (this.options.clocks && !this.#clocks.has(name))
+      this.#clocks.set(name, new MachineClock(`${this.root}/${name}.clock`));
+    const clock = this.#clocks.get(name);
+    return environment(
+      this.root,
+      name,
+      { ...this.options.env, ...(clock ? { AI_INTERCOM_CLOCK: clock.path } : {}) },
+      hubUrl,
+    );
   }
 
   #urlFor(machine: string): string {
