@@ -1,4 +1,5 @@
 // F6: the network between a machine and its hub is slow, silent, one-sided, stuck or cut; then it comes back.
+import { join } from "node:path";
 import { type CaseResult, type Context, type FaultClass, noViolation, resultOf } from "./fault.ts";
 import { lively } from "./manners.ts";
 import { isClean } from "./oracle.ts";
@@ -20,6 +21,8 @@ const weathers: [name: string, Weather][] = [
   ["torn", { kind: "torn", chance: 0.05 }],
   ["flap", { kind: "flap", ms: 150 }],
 ];
+/** ten minutes in simulated time */
+const partitions = ["silent", "cut", "stuck", "one-way"];
 /** faults in one world, and worlds for each kind: 50 faults (issue 3) */
 const faultsPerCase = 10;
 const worlds = 5;
@@ -45,8 +48,33 @@ export const network: FaultClass = {
             ),
         })),
     ),
+    ...partitions.slice(0, slice ? 1 : partitions.length).flatMap((kind) =>
+      (slice ? ["all"] : ["one", "all"]).map((whose) => ({
+        id: `F6:partition:${kind}:${whose}`,
+        run: (context: Context) => partition(kind, whose, context),
+      })),
+    ),
   ],
 };
+
+/** In a process of its own, because its time is. */
+async function partition(kind: string, whose: string, { binary, seed }: Context): Promise<CaseResult> {
+  const program = join(import.meta.dir, "partition-process.ts");
+  const child = Bun.spawn([process.execPath, program, kind, whose, String(seed), binary], {
+    // no configuration of whoever runs this
+    env: { ...process.env, AI_INTERCOM_HOME: join(import.meta.dir, "no-such-home") },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    timeout: 300_000,
+  });
+  const [out, err] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
+  if ((await child.exited) !== 0) throw new Error(`the partition broke: ${err.slice(-4_000)}`);
+  return JSON.parse(out.trim().split("\n").at(-1) ?? ""); // boundary: our own program
+}
 
 async function survive(
   weather: Weather,

@@ -23,6 +23,8 @@ export type WorldOptions = {
   env?: Record<string, string>;
   /** agents with real MCP servers */
   realMcp?: boolean;
+  /** other servers than processes of the built program */
+  serve?: (...about: ConstructorParameters<typeof Served>) => Served;
   /** every machine has a clock of its own that can be set */
   clocks?: boolean;
   /** before anything runs in this home */
@@ -57,7 +59,7 @@ export class World implements AsyncDisposable {
   ) {
     this.hubUrl = `http://${address}`;
     const words = [options.binary, "hub", "--listen", address] as const;
-    this.hub = new Served("hub", `${root}/hub`, words, this.#environment("hub"));
+    this.hub = this.#serve("hub", `${root}/hub`, words, this.#environment("hub"));
     this.dice = new Dice(options.seed);
     World.open.add(this);
     this.book = new Book(`w${options.seed}`);
@@ -213,10 +215,14 @@ export class World implements AsyncDisposable {
     const { binary } = this.options;
     const { code } = JSON.parse(await run([binary, "invite", "--json"], this.#environment("hub")));
     await run([binary, "join", code], env);
-    const machine = new Served(name, home, [binary, "daemon"], env);
+    const machine = this.#serve(name, home, [binary, "daemon"], env);
     this.machines.push(machine);
     this.machines.sort((one, other) => one.name.localeCompare(other.name));
     await machine.start();
+  }
+
+  #serve(...about: ConstructorParameters<typeof Served>): Served {
+    return this.options.serve?.(...about) ?? new Served(...about);
   }
 
   #environment(name: string, hubUrl?: string): Record<string, string> {
