@@ -1,8 +1,18 @@
 // F4: the disk fails under a running program: full (a small tmpfs and a ballast file), an error at every nth call on a
 // file (strace injects it), a write cut short (a file-size limit), no file descriptor left (prlimit). What is not
 // installed or not allowed is skipped by name.
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { homePaths } from "../../src/system/paths.ts";
 import { type CaseResult, type Context, type FaultClass, noViolation, resultOf } from "./fault.ts";
 import { lively } from "./manners.ts";
@@ -53,7 +63,8 @@ export const disk: FaultClass = {
 };
 
 async function fullDisk(count: number, context: Context): Promise<CaseResult> {
-  if (process.getuid?.() !== 0) return skipped("a tmpfs can only be mounted by root");
+  const refused = await mountRefused();
+  if (refused !== undefined) return skipped(`no tmpfs can be mounted: ${refused}`);
   const mounts: string[] = [];
   const prepareHome = async (home: string) => {
     await run("mount", "-t", "tmpfs", "-o", "size=24m,mode=0700", "tmpfs", home);
@@ -71,10 +82,24 @@ async function fullDisk(count: number, context: Context): Promise<CaseResult> {
     }
     await traffic.stop();
     const verdict = await world.drain({ timeoutMs: 90_000 });
-    const refused = world.book.sent.filter(({ outcome }) => outcome === "refused").length;
-    return resultOf(world, verdict, count, `full ${count} times, ${refused} messages refused`);
+    const told = world.book.sent.filter(({ outcome }) => outcome === "refused").length;
+    return resultOf(world, verdict, count, `full ${count} times, ${told} messages refused`);
   } finally {
     await unmount(mounts);
+  }
+}
+
+/** Why this user cannot mount; undefined when it can. */
+async function mountRefused(): Promise<string | undefined> {
+  const place = mkdtempSync(`${tmpdir()}/aif-mount-`);
+  try {
+    await run("mount", "-t", "tmpfs", "tmpfs", place);
+    await run("umount", place);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message.trim() : String(error);
+  } finally {
+    rmSync(place, { recursive: true });
   }
 }
 
@@ -104,7 +129,7 @@ async function failingCalls(
   const server = call.role === "hub" ? world.hub : world.dice.pick(world.machines);
   await server.kill();
   const paths = pathsOf(call, world, server).flatMap((path) => ["-P", path]);
-  const [first, step] = [world.dice.between(2, 30), world.dice.between(2, 12)];
+  const [first, step] = [world.dice.between(2, 20), world.dice.between(2, 12)];
   const log = `${world.root}/strace.log`;
   const quiet = ["-qq", "-e", "signal=none", "-o", log];
   const inject = `inject=${call.syscalls}:error=${error}:when=${first}+${step}`;
@@ -112,11 +137,14 @@ async function failingCalls(
     wrap: ["strace", "-f", ...quiet, ...paths, "-e", `trace=${call.syscalls}`, "-e", inject, "--"],
   });
   const traffic = new Traffic(world, { manners: lively, lanes: 2 });
+  const failures = () => (existsSync(log) ? readFileSync(log, "utf8").split("(INJECTED)").length - 1 : 0);
+  const until = performance.now() + 4 * failingMs;
   await Bun.sleep(failingMs);
+  while (failures() === 0 && performance.now() < until) await Bun.sleep(100);
   await server.kill();
   await world.restart();
   await traffic.stop();
-  const failed = existsSync(log) ? readFileSync(log, "utf8").split("(INJECTED)").length - 1 : 0;
+  const failed = failures();
   const verdict = await world.drain();
   const result = resultOf(world, verdict, failed, `${failed} calls failed: ${error} at ${first}+${step}`);
   return failed > 0 ? result : { ...result, skipped: "no call was made that could fail" };

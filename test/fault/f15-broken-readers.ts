@@ -110,7 +110,7 @@ async function oldReader({ seed }: Context, crash: number) {
 async function besideTheDaemon(context: Context) {
   await using world = await World.start(context);
   const traffic = new Traffic(world, { manners: calm, lanes: 3, long: 0 });
-  const until = performance.now() + 3_000;
+  const until = performance.now() + 2_000;
   while (performance.now() < until) {
     for (const { home } of world.machines) {
       const { inbox } = homePaths(home);
@@ -123,7 +123,7 @@ async function besideTheDaemon(context: Context) {
     await Bun.sleep(20);
   }
   await traffic.stop();
-  const verdict = await world.drain({ timeoutMs: 6_000 });
+  const verdict = await world.drain({ timeoutMs: 3_000 });
   return { verdict, messages: world.book.sent.length };
 }
 

@@ -1,5 +1,5 @@
-// Run as a program: ten minutes without network in simulated time. Hub, daemons, agents' clients and relay live in
-// this process; its last line is the result. `bun test/fault/partition-process.ts KIND one|all SEED BINARY`
+// Run as a program: minutes without network in simulated time. Hub, daemons, agents' clients and relay live in
+// this process; its last line is the result. `bun test/fault/partition-process.ts KIND one|all MINUTES SEED BINARY`
 import { log } from "../../src/system/log.ts";
 import { type CaseResult, resultOf } from "./fault.ts";
 import { InProcess } from "./in-process.ts";
@@ -9,8 +9,7 @@ import { SimulatedTime } from "./simulated-time.ts";
 import { Traffic } from "./traffic.ts";
 import { World } from "./world.ts";
 
-const partitionMs = 600_000;
-const [kind = "", whose = "all", seed = "0", binary = ""] = process.argv.slice(2);
+const [kind = "", whose = "all", minutes = "10", seed = "0", binary = ""] = process.argv.slice(2);
 const weathers: Record<string, Weather> = {
   silent: { kind: "silent" },
   cut: { kind: "cut" },
@@ -43,7 +42,7 @@ async function partition(weather: Weather): Promise<CaseResult> {
   const relays = [...byMachine.values()];
   const struck = whose === "all" ? relays : relays.slice(0, 1);
   for (const relay of struck) relay.weather = weather;
-  await time.pass(partitionMs);
+  await time.pass(Number(minutes) * 60_000);
   const during = traffic.sent - before;
   const waiting = world.book.sent.filter(({ answer }) => answer?.startsWith("queued")).length;
   for (const relay of struck) relay.weather = { kind: "clear" };
@@ -55,6 +54,6 @@ async function partition(weather: Weather): Promise<CaseResult> {
     world,
     verdict,
     1,
-    `${waiting} of ${during} messages were queued meanwhile; ${struck.length} of ${relays.length} machines cut off (${kind}) for ${partitionMs / 1_000} s`,
+    `${waiting} of ${during} messages were queued meanwhile; ${struck.length} of ${relays.length} machines cut off (${kind}) for ${minutes} min`,
   );
 }

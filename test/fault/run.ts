@@ -1,6 +1,6 @@
 // The fault harness: kills, cuts and stops the built program in every way and counts what became of the mail.
 // `bun test/fault/run.ts --slice | --full | --soak [--seed N] [--class F1,F2] [--case ID] [--cases N] [--results FILE]
-// [--parallel N] [--binary FILE] [--list]`. A full run goes on where its results file ends. Exit 0: nothing lost, doubled or misplaced. The same seed makes the same choices; what the machine's clock does
+// [--parallel N] [--messages N] [--binary FILE] [--list]`. A full run goes on where its results file ends. Exit 0: nothing lost, doubled or misplaced. The same seed makes the same choices; what the machine's clock does
 // to them it cannot repeat, so a violation is worth running again a few times.
 import { appendFileSync, existsSync, readFileSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -22,6 +22,7 @@ import { renames } from "./f11-renames.ts";
 import { brokenReaders } from "./f15-broken-readers.ts";
 import { type CaseResult, type FaultCase, type FaultClass, summary } from "./fault.ts";
 import { isClean, kinds, nothingWrong } from "./oracle.ts";
+import { soak } from "./soak.ts";
 import { World } from "./world.ts";
 
 const classes: FaultClass[] = [
@@ -52,6 +53,8 @@ const { values } = parseArgs({
     parallel: { type: "string", default: "2" },
     binary: { type: "string" },
     list: { type: "boolean", default: false },
+    soak: { type: "boolean", default: false },
+    messages: { type: "string", default: "1000000" },
   },
 });
 log.level = Number(process.env.AI_INTERCOM_FAULT_LOG ?? 0);
@@ -64,6 +67,14 @@ if (unknown.length > 0)
 const root = join(import.meta.dir, "../..");
 const binary = values.binary ?? join(root, "dist/ai-intercom-crash");
 if (values.binary === undefined && isStale(binary)) await build();
+
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.once(signal, async () => {
+    await Promise.all([...World.open].map((world) => world[Symbol.asyncDispose]()));
+    process.exit(130);
+  });
+
+if (values.soak) process.exit((await soak({ binary, seed, messages: Number(values.messages) })) ? 0 : 1);
 
 const resultsFile = values.results ?? (values.full ? join(root, `dist/fault-full-${seed}.jsonl`) : undefined);
 type Done = CaseResult & { id: string; seed: number; ms: number };
@@ -90,12 +101,6 @@ if (values.list) {
   process.exit(0);
 }
 
-for (const signal of ["SIGINT", "SIGTERM"] as const)
-  process.once(signal, async () => {
-    await Promise.all([...World.open].map((world) => world[Symbol.asyncDispose]()));
-    process.exit(130);
-  });
-
 const results: Done[] = [...done.values()].filter(({ id }) => waiting.some((one) => one.id === id));
 const todo = waiting.filter(({ id }) => !done.has(id)).reverse();
 const worker = async () => {
@@ -105,7 +110,7 @@ await Promise.all(Array.from({ length: Number(values.parallel) }, worker));
 
 const total = (count: (one: Done) => number) => results.reduce((sum, one) => sum + count(one), 0);
 const skipped = results.filter((one) => one.skipped !== undefined);
-for (const { id, skipped: why } of skipped) console.log(`skipped ${id}: ${why}`);
+for (const { id, skipped: why } of skipped) console.log(`(skip) ${id}: ${why}`);
 const others = kinds.filter((kind) => total(({ verdict }) => verdict[kind].length) > 0).slice(0);
 const extra = others
   .filter((kind) => kind !== "lost" && kind !== "doubled" && kind !== "misplaced")
@@ -121,6 +126,11 @@ for (const { name, title } of classes) {
     `${name.padEnd(4)} ${title}: ${sum(({ cases }) => cases)} faults in ${own.length} cases, ${sum(({ messages }) => messages)} messages, ${Math.round(sum(({ ms }) => ms) / 1_000)} s; ${found.join(", ") || "nothing wrong"}`,
   );
 }
+// as `bun test` counts, for test/run.ts and .ci/run
+const failed = results.filter(({ verdict }) => !isClean(verdict)).length;
+console.log(
+  ` ${results.length - failed - skipped.length} pass\n ${failed} fail${skipped.length > 0 ? `\n ${skipped.length} skip` : ""}`,
+);
 console.log(`messages: ${total(({ messages }) => messages)}`);
 console.log(
   `fault: ${total(({ cases }) => cases)} cases, lost ${total(({ verdict }) => verdict.lost.length)}, doubled ${total(({ verdict }) => verdict.doubled.length)}, misplaced ${total(({ verdict }) => verdict.misplaced.length)}, seed ${seed}${extra}`,
