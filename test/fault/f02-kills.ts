@@ -16,8 +16,8 @@ const sizes: Record<Role, { kills: number; slice: number; worlds: number }> = {
 };
 /** ms in which hooks must have been killed so often */
 const patienceMs = 120_000;
-/** "under 200 messages/s": so many lanes write at once, each as fast as it is answered */
-const lanes = 5;
+/** "under 200 messages/s": so many lanes of each agent write at once, with pauses of at most so many ms */
+const [lanes, pauseMs] = [5, 150];
 
 export const kills: FaultClass = {
   name: "F2",
@@ -36,7 +36,7 @@ async function survive(role: Role, count: number, context: Context): Promise<Cas
   const started = performance.now();
   const manners: Manners =
     role === "hook" ? { ...lively, realHook: 0.9, killHook: 0.8, lateMs: 100 } : lively;
-  const traffic = new Traffic(world, { manners, lanes, pauseMs: 10, readPauseMs: role === "hook" ? 10 : 60 });
+  const traffic = new Traffic(world, { manners, lanes, pauseMs, readPauseMs: role === "hook" ? 10 : 60 });
   const others = role === "hook" ? await hooksStruck(world, count) : await strike(world, role, count);
   const rate = Math.round((traffic.sent * 1_000) / (performance.now() - started));
   await traffic.stop();
