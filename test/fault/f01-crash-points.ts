@@ -75,7 +75,7 @@ async function survive(passes: Armed[][], context: Context): Promise<CaseResult>
     await Promise.all(
       armed.map(({ point, server }) => server.start({ crash: `${point.name}:${point.nth}` })),
     );
-    const traffic = new Traffic(world, { manners: lively, lanes: 2 });
+    const traffic = new Traffic(world, { manners: lively, lanes: 2, pauseMs: 80 });
     await Promise.all(
       armed.map(async ({ point, server }) => {
         await provoke(world, server, point.name);

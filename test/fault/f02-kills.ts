@@ -9,10 +9,10 @@ type Role = "hub" | "daemon" | "hook" | "mcp";
 
 /** kills in one world, and worlds in the full run: 500, 500, 1,000, 1,000 (issue 3) */
 const sizes: Record<Role, { kills: number; slice: number; worlds: number }> = {
-  hub: { kills: 25, slice: 4, worlds: 20 },
-  daemon: { kills: 25, slice: 4, worlds: 20 },
+  hub: { kills: 25, slice: 3, worlds: 20 },
+  daemon: { kills: 25, slice: 3, worlds: 20 },
   hook: { kills: 50, slice: 8, worlds: 20 },
-  mcp: { kills: 50, slice: 8, worlds: 20 },
+  mcp: { kills: 50, slice: 4, worlds: 20 },
 };
 /** ms in which hooks must have been killed so often */
 const patienceMs = 120_000;

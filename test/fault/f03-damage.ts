@@ -78,7 +78,7 @@ async function survive(damage: Damage, strikes: number, context: Context): Promi
     const server = damage.role === "hub" ? world.hub : world.dice.pick(world.machines);
     await server.kill();
     await server.start({ crash: `${damage.point}:${world.dice.between(5, 40)}` });
-    const traffic = new Traffic(world, { manners: lively, lanes: 2 });
+    const traffic = new Traffic(world, { manners: lively, lanes: 2, pauseMs: 80 });
     await server.endsWithin(8_000);
     await server.kill();
     const what = damage.strike(world, server);

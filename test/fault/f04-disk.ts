@@ -136,7 +136,7 @@ async function failingCalls(
   await server.start({
     wrap: ["strace", "-f", ...quiet, ...paths, "-e", `trace=${call.syscalls}`, "-e", inject, "--"],
   });
-  const traffic = new Traffic(world, { manners: lively, lanes: 2 });
+  const traffic = new Traffic(world, { manners: lively, lanes: 2, pauseMs: 80 });
   const failures = () => (existsSync(log) ? readFileSync(log, "utf8").split("(INJECTED)").length - 1 : 0);
   const until = performance.now() + 4 * failingMs;
   await Bun.sleep(failingMs);

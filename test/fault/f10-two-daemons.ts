@@ -32,7 +32,7 @@ async function survive(kind: Kind, rounds: number, context: Context): Promise<Ca
   let verdict = noViolation;
   for (let round = 1; round <= rounds; round++) {
     const machine = world.dice.pick(world.machines);
-    const traffic = new Traffic(world, { manners: lively, lanes: 2 });
+    const traffic = new Traffic(world, { manners: lively, lanes: 2, pauseMs: 80 });
     await Bun.sleep(world.dice.between(200, 800));
     if (kind === "same-home") await secondInOneHome(world, machine, context);
     else if (kind === "hub-home" || kind === "hub-store") await secondHub(world, kind, context);

@@ -55,7 +55,7 @@ async function survive(name: string, change: Change, rounds: number, context: Co
   await using world = await World.start(context);
   let verdict = noViolation;
   for (let round = 1; round <= rounds; round++) {
-    const traffic = new Traffic(world, { manners: lively, lanes: 2 });
+    const traffic = new Traffic(world, { manners: lively, lanes: 2, pauseMs: 80 });
     await Bun.sleep(world.dice.between(300, 1_000));
     await change(world, round, context);
     await Bun.sleep(world.dice.between(300, 1_000));
