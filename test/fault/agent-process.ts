@@ -3,6 +3,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { ToolAnswer } from "../../src/protocol/local-api.ts";
 import { waitFor } from "../rig/wait.ts";
+import { patience } from "./served.ts";
 
 /** What befalls a hook so many ms after its start: it stands still for so many ms, or is killed. */
 export type HookStrike = { afterMs: number; stopMs?: number };
@@ -60,14 +61,14 @@ export class AgentProcess implements Process {
       `/bin/sh -c '${guard}' < ${name}.in > ${name}.out 2>/dev/null & echo pid $!; wait $!; echo end\n`,
     );
     this.#child.stdin.flush();
-    const line = await waitFor("the hook's pid", () => this.#lines[from] ?? this.#ended);
+    const line = await waitFor("the hook's pid", () => this.#lines[from] ?? this.#ended, patience);
     if (line === "dead") return { text: "", struck: false };
     let struck = false;
     if (strike) {
       await Bun.sleep(strike.afterMs);
       struck = this.#lines.length < from + 2 && (await befall(Number(line.slice(4)), strike));
     }
-    await waitFor("the hook's end", () => this.#lines.length >= from + 2 || this.#ended);
+    await waitFor("the hook's end", () => this.#lines.length >= from + 2 || this.#ended, patience);
     const text = readFileSync(`${name}.out`, "utf8");
     for (const file of [`${name}.in`, `${name}.out`]) rmSync(file);
     return { text, struck };

@@ -4,6 +4,8 @@ import { waitFor, within } from "../rig/wait.ts";
 
 export type Arm = { crash?: string; wrap?: string[] };
 
+/** for what must happen, on a machine that may be busy with other things */
+export const patience = { timeoutMs: 60_000 };
 /** characters of a process's output that are kept for a report */
 const keptOutput = 60_000;
 
@@ -57,7 +59,7 @@ export class Served {
     };
     for (const stream of [child.stdout, child.stderr]) void collect(stream, take);
     await waitFor(`${this.name} to start`, () => ready || !this.running, {
-      timeoutMs: 30_000,
+      ...patience,
       detail: () => this.#output,
     });
     if (this.running || child.signalCode === "SIGKILL") return this.running;
@@ -74,7 +76,7 @@ export class Served {
     if (signal === "SIGKILL") this.#killWrapped();
     this.signal(signal);
     if (signal === "SIGKILL") this.signal("SIGCONT");
-    await within(`${this.name} to end`, child.exited);
+    await within(`${this.name} to end`, child.exited, patience);
   }
 
   /** A tracer's death does not end what it traces. */

@@ -13,6 +13,7 @@ import type { Dice } from "./dice.ts";
 import { askHook, contextOf } from "./hook-call.ts";
 import { calm, type Manners } from "./manners.ts";
 import { McpAgentProcess } from "./mcp-agent-process.ts";
+import { patience } from "./served.ts";
 import { readFrame, readToolAnswer, Transcript } from "./transcript.ts";
 
 type Place = {
@@ -194,13 +195,14 @@ export class SimAgent {
   }
 
   async #register(source = "startup"): Promise<void> {
-    this.address = await waitFor(`${this.#place.name} to be registered`, async () => {
-      const answer = await requestOverSocket(homePaths(this.home).daemonSocket, "daemon_unreachable", {
-        path: "/api/session/register",
-        body: this.#registration(),
-      });
-      return RegisterAnswer.parse(answer).address;
-    });
+    const request = { path: "/api/session/register", body: this.#registration() };
+    const socket = homePaths(this.home).daemonSocket;
+    this.address = await waitFor(
+      `${this.#place.name} to be registered`,
+      async () =>
+        RegisterAnswer.parse(await requestOverSocket(socket, "daemon_unreachable", request)).address,
+      patience,
+    );
     this.#tellStatus("busy");
     await this.#take("SessionStart", calm, { source }, this.#process);
     this.#transcript.answer();

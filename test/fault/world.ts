@@ -11,7 +11,7 @@ import { MachineClock } from "./clock.ts";
 import { Dice } from "./dice.ts";
 import { calm } from "./manners.ts";
 import { type Elsewhere, judge, type Verdict } from "./oracle.ts";
-import { Served } from "./served.ts";
+import { patience, Served } from "./served.ts";
 import { SimAgent } from "./sim-agent.ts";
 
 export type WorldOptions = {
@@ -122,12 +122,16 @@ export class World implements AsyncDisposable {
 
   /** Waits until the hub knows every session. */
   async listed(): Promise<void> {
-    await waitFor("the hub to know every session", () => {
-      const open = new Set(
-        this.ask<{ session_id: string }>("SELECT session_id FROM sessions").map((row) => row.session_id),
-      );
-      return this.agents.every(({ sessionId }) => open.has(sessionId));
-    });
+    await waitFor(
+      "the hub to know every session",
+      () => {
+        const open = new Set(
+          this.ask<{ session_id: string }>("SELECT session_id FROM sessions").map((row) => row.session_id),
+        );
+        return this.agents.every(({ sessionId }) => open.has(sessionId));
+      },
+      patience,
+    );
   }
 
   /** Starts whatever does not run. */
