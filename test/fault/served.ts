@@ -73,17 +73,12 @@ export class Served {
   async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
     const child = this.#child;
     if (!child) return;
-    if (signal === "SIGKILL") this.#killWrapped();
-    this.signal(signal);
+    const wrapped = signal === "SIGKILL" && this.#wrapped && this.running ? childrenOf(this.pid) : [];
+    // a tracer ends by itself when what it traces has: then nothing holds a lock any more
+    for (const pid of wrapped) process.kill(pid, "SIGKILL");
+    if (wrapped.length === 0) this.signal(signal);
     if (signal === "SIGKILL") this.signal("SIGCONT");
     await within(`${this.name} to end`, child.exited, patience);
-  }
-
-  /** A tracer's death does not end what it traces. */
-  #killWrapped(): void {
-    if (!this.#wrapped || !this.running) return;
-    const children = readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, "utf8").trim().split(" ");
-    for (const pid of children.map(Number)) if (pid > 0) process.kill(pid, "SIGKILL");
   }
 
   /** True when it ended by itself within `ms`. */
@@ -92,6 +87,15 @@ export class Served {
     while (this.running && performance.now() < until) await Bun.sleep(5);
     return !this.running;
   }
+}
+
+function childrenOf(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+  return text
+    .trim()
+    .split(" ")
+    .map(Number)
+    .filter((child) => child > 0);
 }
 
 async function collect(stream: ReadableStream<Uint8Array>, take: (text: string) => void): Promise<void> {
