@@ -11,6 +11,12 @@ const steps: { title: string; command: string[] }[] = [
   { title: "check", command: [bun, "test/check.ts"] },
   { title: "build", command: [bun, "build.ts"] },
   { title: "binary", command: [bun, "test", "--timeout=60000", "test/binary/"] },
+  { title: "build with crash points", command: [bun, "build.ts", "--crash-points"] },
+  { title: "fault oracle", command: [bun, "test", "test/fault/"] },
+  {
+    title: "fault slice",
+    command: [bun, "test/fault/run.ts", "--slice", "--seed", "1", "--parallel", "3"],
+  },
   // side by side: a real client spends most of a test waiting
   {
     title: "real",

@@ -26,8 +26,8 @@ export class Arrivals {
   readonly #sessions: Sessions;
   readonly #outbox: Outbox;
   readonly #incoming: Incoming[] = [];
-  /** session id → what could not be taken: nothing that comes after it may overtake it */
-  readonly #refused = new Map<string, { seq: number; at: number; status: Refusal }>();
+  /** session id → seq → what could not be taken and has not come again: nothing behind it may overtake it */
+  readonly #refused = new Map<string, Map<number, { at: number; status: Refusal }>>();
   /** why what just arrived is not read at once; told to the sender */
   reasonFor: (session: Session) => string | undefined = () => undefined;
   /** mail for a session stands in its inbox */
@@ -47,7 +47,8 @@ export class Arrivals {
     if (!session || !isAlive(session.process) || this.#outbox.isReturning(session_id))
       return Promise.resolve(this.#refuse(session_id, seq, "session_ended"));
     const before = this.#overtaken(session_id, seq);
-    if (before) return Promise.resolve({ status: before });
+    if (before) return Promise.resolve(this.#refuse(session_id, seq, before));
+    this.#refused.get(session_id)?.delete(seq);
     const { id, thread_id, from_agent, timestamp, type } = message;
     const record = { thread_id, from_agent, timestamp, message: message.message, id, type };
     return new Promise((done) => {
@@ -96,17 +97,26 @@ export class Arrivals {
     this.#refused.clear();
   }
 
-  /** Remembers the first that was refused; the hub has sent more behind it already. */
+  /** Remembered until it comes again; the hub has sent more behind it already. */
   #refuse(sessionId: string, seq: number, status: Refusal): Delivered {
-    if (!this.#overtaken(sessionId, seq))
-      this.#refused.set(sessionId, { seq, at: performance.now(), status });
+    const own = this.#refused.get(sessionId) ?? new Map<number, { at: number; status: Refusal }>();
+    this.#refused.set(sessionId, own.set(seq, { at: performance.now(), status }));
+    return { status };
+  }
+
+  #refuseAll(sessionId: string, batch: Incoming[], status: Refusal): Delivered {
+    for (const { seq } of batch) this.#refuse(sessionId, seq, status);
     return { status };
   }
 
   /** Why a message that this one would overtake was refused. */
   #overtaken(sessionId: string, seq: number): Refusal | undefined {
-    const first = this.#refused.get(sessionId);
-    return first && seq > first.seq && performance.now() - first.at < inFlightMs ? first.status : undefined;
+    const own = this.#refused.get(sessionId);
+    for (const [refused, { at, status }] of own ?? []) {
+      if (performance.now() - at >= inFlightMs) own?.delete(refused);
+      else if (refused < seq) return status;
+    }
+    return undefined;
   }
 
   #appendIncoming(): void {
@@ -120,19 +130,16 @@ export class Arrivals {
 
   #append(session: Session, batch: Incoming[]): Delivered {
     const { session_id } = session.stored;
-    const seq = batch[0]?.seq ?? 0;
     if (this.#sessions.get(session_id) !== session || this.#outbox.isReturning(session_id))
-      return this.#refuse(session_id, seq, "session_ended");
+      return this.#refuseAll(session_id, batch, "session_ended");
     try {
       session.inbox.append(batch.map(({ record }) => record));
     } catch (error) {
       // not acknowledged: the hub keeps it and sends it again
       log.error("mail could not be written", { session: session_id, error });
       const full = error instanceof IntercomError && error.code === "inbox_full";
-      return this.#refuse(session_id, seq, full ? "inbox_full" : "not_stored");
+      return this.#refuseAll(session_id, batch, full ? "inbox_full" : "not_stored");
     }
-    const first = this.#refused.get(session_id);
-    if (first && (batch.at(-1)?.seq ?? 0) >= first.seq) this.#refused.delete(session_id);
     crashPoint("delivery.appended");
     this.onMail(session);
     return { status: "delivered", reason: this.reasonFor(session) };

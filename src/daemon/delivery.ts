@@ -36,7 +36,9 @@ export class Deliveries {
   readonly #outbox: Outbox;
   readonly #language: "en" | "fr";
   readonly #settlements = new Map<string, Settlement>();
-  /** session id → when the main agent last showed a hook event that follows an answer, unix ms */
+  /** nonce → when it was claimed; both by the steady clock, for a wall clock that is set would mix up their order */
+  readonly #claimed = new Map<string, number>();
+  /** session id → when the main agent last showed a hook event that follows an answer */
   readonly #laterEvents = new Map<string, number>();
   readonly #askerEnds = new Map<string, number>();
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -62,7 +64,7 @@ export class Deliveries {
 
   /** A hook of the main agent: what an earlier one printed stands in the transcript by now, or was dropped. */
   hookCame(session: Session, event: string): void {
-    if (event !== "UserPromptSubmit") this.#laterEvents.set(session.stored.session_id, Date.now());
+    if (event !== "UserPromptSubmit") this.#laterEvents.set(session.stored.session_id, performance.now());
   }
 
   /** Takes what one delivery may carry; undefined when there is nothing to take. */
@@ -81,6 +83,7 @@ export class Deliveries {
     });
     crashPoint("delivery.claimed");
     if (!delivery) return undefined;
+    this.#claimed.set(delivery.nonce, performance.now());
     this.#receipt(
       session,
       delivery.parts.filter(({ part, of }) => part === of).map(({ record }) => record.id),
@@ -108,6 +111,7 @@ export class Deliveries {
     if (!claim || claim.transcript) return;
     session.inbox.confirm(nonce);
     session.inbox.forget(nonce);
+    this.#forget(nonce);
     this.onRead(session);
   }
 
@@ -161,7 +165,7 @@ export class Deliveries {
         status: activity.status,
         idleSince: activity.status === "idle" ? activity.since : undefined,
         agentDead,
-        laterEventAt: this.#laterEventFor(session, claim),
+        laterEvent: this.#hadLaterEvent(session, claim),
         askerEndedAt: this.#askerEndedAt(claim),
       });
       this.#carryOut(session, claim, verdict);
@@ -207,9 +211,10 @@ export class Deliveries {
     this.#forget(claim.nonce);
   }
 
-  #laterEventFor(session: Session, claim: Claim): number | undefined {
+  /** A claim of an earlier life is older than every event of this one. */
+  #hadLaterEvent(session: Session, claim: Claim): boolean {
     const at = this.#laterEvents.get(session.stored.session_id);
-    return at !== undefined && at > claim.claimedAt ? at : undefined;
+    return at !== undefined && at > (this.#claimed.get(claim.nonce) ?? 0);
   }
 
   #askerEndedAt(claim: Claim): number | undefined {
@@ -220,6 +225,7 @@ export class Deliveries {
 
   #forget(nonce: string): void {
     this.#settlements.delete(nonce);
+    this.#claimed.delete(nonce);
     this.#askerEnds.delete(nonce);
   }
 

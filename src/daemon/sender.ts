@@ -160,9 +160,13 @@ export class Sender {
     }
   }
 
+  /** Under the name that this machine has now: it may have been renamed since. */
   async #sendQueued({ input }: RouteEntry): Promise<string | undefined> {
     const payload = { ...input.payload, await_delivery: false };
-    const answer = ChatAnswer.parse(await this.#request({ ...input, payload }));
+    const from = parseAddress(input.from_agent);
+    const from_agent =
+      from.kind === "session" ? formatAddress({ ...from, machine: this.#machine }) : input.from_agent;
+    const answer = ChatAnswer.parse(await this.#request({ ...input, from_agent, payload }));
     const refused =
       answer.status === "no_active_session" || answer.status === "ambiguous" || answer.status === "error";
     return refused ? (answer.reason ?? answer.error ?? answer.status) : undefined;

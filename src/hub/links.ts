@@ -113,6 +113,8 @@ export class Links {
   /** Cuts links that missed three heartbeats. */
   cutSilent(): void {
     for (const { link } of [...this.#links.values()]) {
+      // the clock may have been set back since
+      link.heardMs = Math.min(link.heardMs, this.#options.now());
       if (this.#options.now() - link.heardMs <= silentMs) continue;
       log.warn("a machine fell silent", { machine: link.machine });
       link.cut();

@@ -32,7 +32,9 @@ export class RateLimit {
   #level(key: string, nowMs: number): number {
     const bucket = this.#buckets.get(key);
     if (!bucket) return this.#burst;
-    const refilled = (Math.max(0, nowMs - bucket.atMs) / 1000) * this.#perSecond;
+    // the clock was set back: it refills from here on, not from when the clock is there again
+    bucket.atMs = Math.min(bucket.atMs, nowMs);
+    const refilled = ((nowMs - bucket.atMs) / 1000) * this.#perSecond;
     return Math.min(this.#burst, bucket.tokens + refilled);
   }
 

@@ -11,8 +11,8 @@ export type Verdict = "wait" | "in_context" | "seen" | "dead";
 export type Activity = {
   status: "working" | "idle" | "waiting" | "unknown";
   idleSince?: number;
-  /** the main agent's latest PostToolBatch, Stop or SessionStart hook. UserPromptSubmit is none: it can overlap */
-  laterEventAt?: number;
+  /** since the claim the main agent showed a PostToolBatch, Stop or SessionStart hook. UserPromptSubmit is none: it can overlap */
+  laterEvent?: boolean;
   askerEndedAt?: number;
   agentDead: boolean;
 };
@@ -85,15 +85,20 @@ export class Settlement {
   /** what the prompt stands behind whose hook made the claim */
   #promptFollows: string | undefined;
   #evidence: Evidence = { proved: false, answered: false };
+  /** unix ms; no later than now: after a clock was set back, what follows is later than the claim all the same */
+  #claimedAt: number;
 
   constructor(claim: Claim, reader: TranscriptReader) {
     this.#claim = claim;
+    this.#claimedAt = claim.claimedAt;
     if (!claim.transcript) return;
     const { path, size } = claim.transcript;
     this.#tail = new TranscriptTail(path, Math.max(0, size - lookBackBytes), reader);
   }
 
-  poll(activity: Activity, now: number = performance.now()): Verdict {
+  /** `now`: a steady clock, for spans; `wallNow`: unix ms, as transcripts and agents have it. */
+  poll(activity: Activity, now: number = performance.now(), wallNow: number = Date.now()): Verdict {
+    this.#claimedAt = Math.min(this.#claimedAt, wallNow);
     for (const record of this.#tail?.poll() ?? []) this.#weigh(record, now);
     this.#observe(activity, now);
     return judge(this.#claim, this.#evidence, activity, now);
@@ -111,9 +116,9 @@ export class Settlement {
     if (this.#answers.has(record.id)) return;
     this.#answers.add(record.id);
     if (this.#evidence.proved && !this.#evidence.takenBack) this.#evidence.answered = true;
-    const { claimedAt, transcript } = this.#claim;
+    const { transcript } = this.#claim;
     const after =
-      record.offset >= (transcript?.size ?? 0) && record.at !== undefined && record.at > claimedAt;
+      record.offset >= (transcript?.size ?? 0) && record.at !== undefined && record.at > this.#claimedAt;
     if (after) this.#laterAnswers += 1;
     if (after && this.#laterAnswers >= (mayBeHeld(this.#claim) ? answersPastHeld : 1))
       this.#evidence.laterAnswerSince ??= now;
@@ -132,12 +137,11 @@ export class Settlement {
     }
   }
 
-  #observe({ status, idleSince, laterEventAt, askerEndedAt }: Activity, now: number): void {
-    const { claimedAt } = this.#claim;
+  #observe({ status, idleSince, laterEvent, askerEndedAt }: Activity, now: number): void {
     this.#evidence.watchedSince ??= now;
-    const idle = status === "idle" && idleSince !== undefined && idleSince > claimedAt;
+    const idle = status === "idle" && idleSince !== undefined && idleSince > this.#claimedAt;
     this.#evidence.idleSince = idle ? (this.#evidence.idleSince ?? now) : undefined;
-    if (laterEventAt !== undefined && laterEventAt > claimedAt) this.#evidence.laterEventSince ??= now;
+    if (laterEvent) this.#evidence.laterEventSince ??= now;
     if (askerEndedAt !== undefined) this.#evidence.askerEndedSince ??= now;
   }
 }

@@ -4,6 +4,7 @@ import { chmodSync, closeSync, constants, lstatSync, mkdirSync, openSync } from 
 import { dirname } from "node:path";
 import { IntercomError } from "../protocol/errors.ts";
 import { isErrno } from "../system/files.ts";
+import { type Lock, takeLock } from "../system/lock.ts";
 import * as deadlines from "./deadlines.ts";
 import * as deliveries from "./deliveries.ts";
 import { GroupCommit } from "./group-commit.ts";
@@ -17,20 +18,26 @@ import { applyReceipts } from "./receipts.ts";
 import * as sessions from "./sessions.ts";
 import type { Store } from "./store.ts";
 
-/** Opens or creates the file (0600) and brings its schema up to date. */
+/**
+ * Opens or creates the file (0600) and brings its schema up to date. Throws `conflict` while another hub has it, from
+ * whatever home: each would know only its own links, and mail would wait at the wrong one.
+ */
 export function openSqlite(path: string): Store {
   makePrivate(path);
-  const db = connect(path);
+  const lock = takeLock(`${path}.lock`, "hub", "uses this database");
+  let db: Database | undefined;
   try {
+    db = connect(path);
     migrate(db, path);
+    return sqliteStore(db, lock);
   } catch (error) {
-    db.close();
+    db?.close();
+    lock.release();
     throw isDiskTrouble(error) ? diskTrouble(path, error) : error;
   }
-  return sqliteStore(db);
 }
 
-function sqliteStore(db: Database): Store {
+function sqliteStore(db: Database, lock: Lock): Store {
   const commit = new GroupCommit(db);
   const write = <T>(work: (db: Database) => T) => commit.write(work);
   const read = async <T>(work: (db: Database) => T) => work(db);
@@ -89,6 +96,7 @@ function sqliteStore(db: Database): Store {
     close: async () => {
       commit.close();
       db.close();
+      lock.release();
     },
   };
 }

@@ -1,4 +1,4 @@
-// One process per home and role: an flock that the kernel drops when its holder dies, kill -9 included.
+// One process for one thing (a home, a database): an flock that the kernel drops when its holder dies, kill -9 included.
 import { dlopen, FFIType } from "bun:ffi";
 import { closeSync, ftruncateSync, openSync, readFileSync } from "node:fs";
 import { IntercomError } from "../protocol/errors.ts";
@@ -10,8 +10,8 @@ const LOCK_NB = 4;
 
 export type Lock = { release(): void };
 
-/** Takes `path` for this process, or throws `conflict` that names the holder's pid. */
-export function takeLock(path: string, role: string): Lock {
+/** Takes `path` for this process, or throws `conflict` that names the holder's pid and says what it holds. */
+export function takeLock(path: string, role: string, holds = "runs in this home"): Lock {
   const { symbols } = dlopen(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6", {
     flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 },
   });
@@ -21,7 +21,7 @@ export function takeLock(path: string, role: string): Lock {
     closeSync(fd);
     throw new IntercomError(
       "conflict",
-      `another ${role} already runs in this home${holder ? ` (pid ${holder})` : ""}`,
+      `another ${role} already ${holds}${holder ? ` (pid ${holder})` : ""}`,
       {
         hint: "stop it first, or choose another home with AI_INTERCOM_HOME",
       },

@@ -72,3 +72,54 @@ test("a call that is repeated opens the same thread", () => {
   expect(threadIdFor("msg-1")).toBe(threadIdFor("msg-1"));
   expect(threadIdFor("msg-2")).not.toBe(threadIdFor("msg-1"));
 });
+
+test("nothing passes what was refused and has not come again, and all of it is taken in order when it comes", async () => {
+  const { sessions, outbox, register, arrivals } = scene();
+  const session = register();
+  const { session_id } = session.stored;
+  const send = (...seqs: number[]) =>
+    Promise.all(seqs.map((seq) => arrivals.receive(deliver(session_id, seq)).then(({ status }) => status)));
+  const receipt = {
+    message_id: "msg-1",
+    session_id,
+    state: "queued" as const,
+    at: "2026-11-22T00:00:00.000Z",
+  };
+  outbox.add([{ kind: "receipt", receipt }], { durable: false });
+  expect(await send(5, 6)).toEqual(["session_ended", "session_ended"]);
+  outbox.drop(1);
+  expect(await send(7)).toEqual(["session_ended"]);
+  expect(await send(5)).toEqual(["delivered"]);
+  expect(await send(8)).toEqual(["session_ended"]);
+  expect(await send(6, 7, 8)).toEqual(["delivered", "delivered", "delivered"]);
+  expect(session.inbox.records().map(({ id }) => id)).toEqual(["msg-5", "msg-6", "msg-7", "msg-8"]);
+  sessions.close();
+  outbox.close();
+});
+
+test("what was refused long before comes again with more behind it: nothing is left behind for later mail to pass", async () => {
+  const { sessions, outbox, register, arrivals } = scene();
+  const session = register();
+  const { session_id } = session.stored;
+  const send = (...seqs: number[]) =>
+    Promise.all(seqs.map((seq) => arrivals.receive(deliver(session_id, seq)).then(({ status }) => status)));
+  const receipt = {
+    message_id: "msg-1",
+    session_id,
+    state: "queued" as const,
+    at: "2026-11-22T00:00:00.000Z",
+  };
+  outbox.add([{ kind: "receipt", receipt }], { durable: false });
+  expect(await send(5)).toEqual(["session_ended"]);
+  outbox.drop(1);
+  const first = await send(5, 6, 7);
+  const arrived = () => session.inbox.records().map(({ id }) => id);
+  const after = await send(8);
+  expect([first, after, arrived()]).toEqual([
+    ["delivered", "delivered", "delivered"],
+    ["delivered"],
+    ["msg-5", "msg-6", "msg-7", "msg-8"],
+  ]);
+  sessions.close();
+  outbox.close();
+});

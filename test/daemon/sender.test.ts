@@ -13,7 +13,7 @@ import { Relay } from "../fault/relay";
 import { waitFor, within } from "../rig/wait";
 
 type Answer = Record<string, unknown>;
-type Route = { id: number; message_id: string };
+type Route = { id: number; message_id: string; from: string };
 
 const owned: (() => Promise<unknown> | unknown)[] = [];
 afterEach(async () => {
@@ -30,7 +30,7 @@ async function scene(answer: (route: Route) => Answer | undefined) {
       message(socket, text) {
         const { id, op, payload } = JSON.parse(String(text));
         if (op !== "route") return void socket.send(JSON.stringify({ re: id, ok: true, result: {} }));
-        const route = { id, message_id: payload.payload.message_id };
+        const route = { id, message_id: payload.payload.message_id, from: payload.from_agent };
         routes.push(route);
         const given = answer(route);
         if (given) socket.send(JSON.stringify({ re: id, ...given }));
@@ -122,6 +122,21 @@ test("a link that stands while nothing comes through: told in time, dialled anew
   await waitFor("the outbox to empty", () => outbox.size === 0, { timeoutMs: 17_000 });
   expect(routes.map(({ message_id }) => message_id)).toEqual(["msg-1"]);
 }, 60_000);
+
+test("what a machine queued before it was renamed goes out under its new name", async () => {
+  const { outbox, routes } = await scene(delivered);
+  const payload = { message: "m", message_id: "msg-1", if_no_session: "fail" as const };
+  const input = {
+    from_agent: "before/p@s-20261122-0a0a0a",
+    to_agent: "limn/api",
+    type: "chat" as const,
+    payload,
+  };
+  const about = { session_id: "s-20261122-0a0a0a", at: "2026-11-22T00:00:00.000Z" };
+  outbox.add([{ kind: "route", ...about, input }], { durable: true });
+  await waitFor("the outbox to empty", () => outbox.size === 0);
+  expect(routes.map(({ from }) => from)).toEqual(["atlas/p@s-20261122-0a0a0a"]);
+});
 
 test("stopping a link through which nothing comes takes no longer than a goodbye", async () => {
   const { relay, link } = await scene(delivered);

@@ -1,11 +1,14 @@
 // The process of a simulated agent: a shell that does nothing, and starts a hook as its own child when it is told to.
 // It ends with the harness, for its standard input ends then.
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { ToolAnswer } from "../../src/protocol/local-api.ts";
 import { waitFor } from "../rig/wait.ts";
+import { patience } from "./served.ts";
 
-/** ms after its start at which the hook is killed */
-type HookKill = number | undefined;
+/** What befalls a hook so many ms after its start: it stands still for so many ms, or is killed. */
+export type HookStrike = { afterMs: number; stopMs?: number };
+/** `struck`: it still ran then */
+export type HookRun = { text: string; struck: boolean };
 
 /** What carries an agent's tool calls: a session client as in the MCP server, or the real one. */
 export type AgentTools = {
@@ -17,7 +20,7 @@ export type AgentTools = {
 export type Process = {
   readonly pid: number;
   readonly startTicks: string;
-  hook(binary: string, input: string, kill: HookKill): Promise<string>;
+  hook(binary: string, input: string, strike?: HookStrike): Promise<HookRun>;
   kill(): Promise<void>;
 };
 
@@ -49,7 +52,7 @@ export class AgentProcess implements Process {
   }
 
   /** Runs the installed hook command with this event; gives what reached its standard output. */
-  async hook(binary: string, input: string, kill: HookKill): Promise<string> {
+  async hook(binary: string, input: string, strike?: HookStrike): Promise<HookRun> {
     const name = `${this.directory}/hook-${this.pid}-${this.#next++}`;
     writeFileSync(`${name}.in`, input);
     const guard = `[ -e "$AI_INTERCOM_HOME/inbox/pending/$PPID" ] || exit 0; unset BUN_OPTIONS BUN_BE_BUN; exec "${binary}" check-inbox --format hook`;
@@ -58,14 +61,17 @@ export class AgentProcess implements Process {
       `/bin/sh -c '${guard}' < ${name}.in > ${name}.out 2>/dev/null & echo pid $!; wait $!; echo end\n`,
     );
     this.#child.stdin.flush();
-    const line = await waitFor("the hook's pid", () => this.#lines[from] ?? this.#ended);
-    if (line === "dead") return "";
-    if (kill !== undefined) {
-      await Bun.sleep(kill);
-      if (this.#lines.length < from + 2) killIfRunning(Number(line.slice(4)));
+    const line = await waitFor("the hook's pid", () => this.#lines[from] ?? this.#ended, patience);
+    if (line === "dead") return { text: "", struck: false };
+    let struck = false;
+    if (strike) {
+      await Bun.sleep(strike.afterMs);
+      struck = this.#lines.length < from + 2 && (await befall(Number(line.slice(4)), strike));
     }
-    await waitFor("the hook's end", () => this.#lines.length >= from + 2 || this.#ended);
-    return readFileSync(`${name}.out`, "utf8");
+    await waitFor("the hook's end", () => this.#lines.length >= from + 2 || this.#ended, patience);
+    const text = readFileSync(`${name}.out`, "utf8");
+    for (const file of [`${name}.in`, `${name}.out`]) rmSync(file);
+    return { text, struck };
   }
 
   get #ended(): "dead" | undefined {
@@ -88,11 +94,15 @@ export class AgentProcess implements Process {
   }
 }
 
-/** It may have ended since; its shell has not waited for it in vain, so the pid is no other's yet. */
-function killIfRunning(pid: number): void {
+/** False when it has ended; its shell has only just been told, so the pid is no other's yet. */
+async function befall(pid: number, { stopMs }: HookStrike): Promise<boolean> {
   try {
-    process.kill(pid, "SIGKILL");
+    process.kill(pid, stopMs === undefined ? "SIGKILL" : "SIGSTOP");
+    if (stopMs === undefined) return true;
+    await Bun.sleep(stopMs);
+    process.kill(pid, "SIGCONT");
+    return true;
   } catch {
-    // ended
+    return false;
   }
 }

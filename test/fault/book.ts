@@ -60,14 +60,20 @@ export class Book {
   }
 
   /** how many of these sessions' accepted messages are not wholly in context yet */
-  missing(sessions: ReadonlySet<string>): Sent[] {
+  missing(addresses: ReadonlySet<string>): Sent[] {
+    const sessions = new Set([...addresses].map(sessionOf));
     const whole = new Set(this.reads.filter(({ part, of }) => part === of).map(({ id }) => id));
     const tokens = new Set(this.reads.flatMap(({ text }) => tokenOf(text) ?? []));
     return this.sent.filter(
       ({ outcome, to, token, id }) =>
-        outcome === "accepted" && sessions.has(to) && !(id === undefined ? tokens.has(token) : whole.has(id)),
+        outcome === "accepted" &&
+        sessions.has(sessionOf(to)) &&
+        !(id === undefined ? tokens.has(token) : whole.has(id)),
     );
   }
 }
+
+/** A session keeps its id when its project or machine is renamed. */
+export const sessionOf = (address: string): string => address.slice(address.indexOf("@") + 1);
 
 export const tokenOf = (text: string): string | undefined => tokenPattern.exec(text)?.[0];

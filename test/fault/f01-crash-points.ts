@@ -4,14 +4,7 @@ import { appendFileSync, readdirSync } from "node:fs";
 import { Glob } from "bun";
 import { writeLine } from "../../src/inbox/mail-line.ts";
 import { homePaths } from "../../src/system/paths.ts";
-import {
-  type CaseResult,
-  type Context,
-  type FaultCase,
-  type FaultClass,
-  noViolation,
-  resultOf,
-} from "./fault.ts";
+import { type CaseResult, type Context, type FaultClass, noViolation, resultOf } from "./fault.ts";
 import { lively } from "./manners.ts";
 import { isClean } from "./oracle.ts";
 import type { Served } from "./served.ts";
@@ -23,45 +16,35 @@ type Point = { name: string; role: "hub" | "daemon" };
 type Armed = Point & { nth: number };
 
 /** ms in which an armed process must pass its point */
-const patienceMs = { slice: 4_000, full: 8_000 };
-/** kills in one world */
-const killsPerCase = 5;
+const patienceMs = 4_000;
 const killsPerPoint = 50;
-/** rounds in one world of the slice; in each, hub and daemons are armed together */
-const sliceRounds = 4;
+/** rounds in one world; in each, the hub and both daemons are armed */
+const roundsPerCase = 4;
+/** passed seldom: an end, a damaged file, an empty outbox */
+const rare = /^(inbox\.(load|compact|return|drop)|sessions\.|notice\.|delivery\.given|outbox\.)/;
 
 export const crashPoints: FaultClass = {
   name: "F1",
   title: "kill at every named crash point",
   cases: async ({ slice }) => {
-    const points = await findPoints();
-    if (slice) return sliceCases(points);
-    return Array.from({ length: Math.ceil(killsPerPoint / killsPerCase) }, (_, round) => round).flatMap(
-      (round) =>
-        points.map((point) => ({
-          id: `F1:${point.name}:${round}`,
-          run: (context: Context) => survive(passesOf(point, round), patienceMs.full, context),
-        })),
-    );
+    const rounds = armedRounds(await findPoints(), slice ? 1 : killsPerPoint);
+    return Array.from({ length: Math.ceil(rounds.length / roundsPerCase) }, (_, at) => ({
+      id: `F1:${slice ? "slice:" : ""}${at}`,
+      run: (context: Context) => survive(rounds.slice(at * roundsPerCase, (at + 1) * roundsPerCase), context),
+    }));
   },
 };
 
-/** Each time a later pass through the point kills. */
-const passesOf = (point: Point, round: number): Armed[][] =>
-  Array.from({ length: killsPerCase }, (_, i) => [{ ...point, nth: 1 + ((round * killsPerCase + i) % 25) }]);
-
-/** Every point once: the hub and both daemons die in one round, each at its own. */
-function sliceCases(points: Point[]): FaultCase[] {
-  const [hub, daemon] = (["hub", "daemon"] as const).map((role) =>
-    points.filter((point) => point.role === role).map((point) => ({ ...point, nth: 1 })),
-  ) as [Armed[], Armed[]];
+/** Every point so often, at a later pass each time: the hub and both daemons die in one round, each at its own. */
+function armedRounds(points: Point[], times: number): Armed[][] {
+  const all = Array.from({ length: times }, (_, time) => time).flatMap((time) =>
+    points.map((point) => ({ ...point, nth: 1 + (time % (rare.test(point.name) ? 3 : 25)) })),
+  );
+  const hub = all.filter(({ role }) => role === "hub");
+  const daemon = all.filter(({ role }) => role === "daemon");
   const rounds: Armed[][] = [];
   while (hub.length + daemon.length > 0) rounds.push([...hub.splice(0, 1), ...daemon.splice(0, 2)]);
-  return Array.from({ length: Math.ceil(rounds.length / sliceRounds) }, (_, at) => ({
-    id: `F1:slice:${at}`,
-    run: (context: Context) =>
-      survive(rounds.slice(at * sliceRounds, (at + 1) * sliceRounds), patienceMs.slice, context),
-  }));
+  return rounds;
 }
 
 /** Every crashPoint("…") of the source; which process passes it, its directory says. */
@@ -75,7 +58,7 @@ async function findPoints(): Promise<Point[]> {
   return [...points.values()].sort((one, other) => one.name.localeCompare(other.name));
 }
 
-async function survive(passes: Armed[][], patience: number, context: Context): Promise<CaseResult> {
+async function survive(passes: Armed[][], context: Context): Promise<CaseResult> {
   await using world = await World.start(context);
   // every inbox has a file
   for (const [at, agent] of world.agents.entries())
@@ -92,10 +75,10 @@ async function survive(passes: Armed[][], patience: number, context: Context): P
     await Promise.all(
       armed.map(({ point, server }) => server.start({ crash: `${point.name}:${point.nth}` })),
     );
-    const traffic = new Traffic(world, { manners: lively, lanes: 2 });
+    const traffic = new Traffic(world, { manners: lively, lanes: 2, pauseMs: 80 });
     await Promise.all(
       armed.map(async ({ point, server }) => {
-        await provoke(world, server, point.name, patience);
+        await provoke(world, server, point.name);
         (server.running ? missed : killed).push(`${server.name} at ${point.name}:${point.nth}`);
         await server.kill();
         // the others need it to reach their own points
@@ -144,8 +127,8 @@ function oldMail(): string {
 }
 
 /** Until the armed process is dead: agents end and resume, and the other side goes away for a moment. */
-async function provoke(world: World, armed: Served, point: string, patience: number): Promise<void> {
-  const until = performance.now() + patience;
+async function provoke(world: World, armed: Served, point: string): Promise<void> {
+  const until = performance.now() + patienceMs;
   const ends = /^(delivery\.given|inbox\.return|sessions\.|notice\.)/.test(point);
   const offline = /^outbox\./.test(point);
   while (armed.running && performance.now() < until) {

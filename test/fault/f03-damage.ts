@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { homePaths } from "../../src/system/paths.ts";
 import type { Dice } from "./dice.ts";
+import { sweeps } from "./f03-sweep.ts";
 import { type CaseResult, type Context, type FaultClass, noViolation, resultOf } from "./fault.ts";
 import { lively } from "./manners.ts";
 import { isClean, type Verdict } from "./oracle.ts";
@@ -54,8 +55,10 @@ const damages: Damage[] = [
 export const damage: FaultClass = {
   name: "F3",
   title: "truncation and zero fill of unacknowledged tails",
-  cases: ({ slice }) =>
-    Array.from({ length: slice ? 1 : 20 }, (_, round) => round).flatMap((round) =>
+  cases: ({ slice }) => [
+    ...sweeps(slice ? 41 : 1),
+    // and on the running program
+    ...Array.from({ length: slice ? 1 : 5 }, (_, round) => round).flatMap((round) =>
       damages
         .filter(({ forgives }) => !slice || !forgives)
         .map((one) => ({
@@ -63,17 +66,19 @@ export const damage: FaultClass = {
           run: (context: Context) => survive(one, slice ? 2 : 10, context),
         })),
     ),
+  ],
 };
 
 async function survive(damage: Damage, strikes: number, context: Context): Promise<CaseResult> {
   await using world = await World.start(context);
   const done: string[] = [];
   let verdict = noViolation;
-  for (let strike = 0; strike < strikes; strike++) {
+  // where a kill left nothing to damage it is tried again
+  for (let strike = 0; strike < 2 * strikes + 2 && done.length < strikes; strike++) {
     const server = damage.role === "hub" ? world.hub : world.dice.pick(world.machines);
     await server.kill();
     await server.start({ crash: `${damage.point}:${world.dice.between(5, 40)}` });
-    const traffic = new Traffic(world, { manners: lively, lanes: 2 });
+    const traffic = new Traffic(world, { manners: lively, lanes: 2, pauseMs: 80 });
     await server.endsWithin(8_000);
     await server.kill();
     const what = damage.strike(world, server);

@@ -12,6 +12,7 @@ import {
 import { homePaths } from "../../src/system/paths.ts";
 import { Book } from "./book.ts";
 import { Dice } from "./dice.ts";
+import { controlSweep } from "./f03-sweep.ts";
 import { type CaseResult, type Context, type FaultClass, noViolation } from "./fault.ts";
 import { calm, lively } from "./manners.ts";
 import { judge, type Verdict } from "./oracle.ts";
@@ -28,6 +29,7 @@ const controls: Control[] = [
   { name: "unlocked-rewrite", catches: "lost", run: (context) => oldReader(context, 0) },
   { name: "print-then-crash", catches: "doubled", run: (context) => oldReader(context, 0.1) },
   { name: "rewrite-beside-daemon", catches: "lost", run: besideTheDaemon },
+  { name: "acknowledged-damaged", catches: "lost", run: controlSweep },
   { name: "misaddressed", catches: "misplaced", run: misaddressed },
 ];
 
@@ -108,7 +110,7 @@ async function oldReader({ seed }: Context, crash: number) {
 async function besideTheDaemon(context: Context) {
   await using world = await World.start(context);
   const traffic = new Traffic(world, { manners: calm, lanes: 3, long: 0 });
-  const until = performance.now() + 3_000;
+  const until = performance.now() + 2_000;
   while (performance.now() < until) {
     for (const { home } of world.machines) {
       const { inbox } = homePaths(home);
@@ -121,7 +123,7 @@ async function besideTheDaemon(context: Context) {
     await Bun.sleep(20);
   }
   await traffic.stop();
-  const verdict = await world.drain({ timeoutMs: 6_000 });
+  const verdict = await world.drain({ timeoutMs: 3_000 });
   return { verdict, messages: world.book.sent.length };
 }
 

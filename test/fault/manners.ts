@@ -11,6 +11,9 @@ export type Manners = {
   /** hooks that are the real program, and those of them that are killed */
   realHook: number;
   killHook: number;
+  /** … or stand still for so many ms, at most */
+  stopHook: number;
+  stopMs: number;
 };
 export const calm: Manners = {
   drop: 0,
@@ -20,6 +23,8 @@ export const calm: Manners = {
   lateMs: 5,
   realHook: 0,
   killHook: 0,
+  stopHook: 0,
+  stopMs: 0,
 };
 export const lively: Manners = {
   drop: 0.12,
@@ -29,4 +34,6 @@ export const lively: Manners = {
   lateMs: 300,
   realHook: 0,
   killHook: 0,
+  stopHook: 0,
+  stopMs: 0,
 };

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { ToolAnswer } from "../../src/protocol/local-api.ts";
 import type { AgentReply, AgentRequest } from "../rig/agent.ts";
 import { within } from "../rig/wait.ts";
-import type { AgentTools, Process } from "./agent-process.ts";
+import type { AgentTools, HookRun, Process } from "./agent-process.ts";
 
 export class McpAgentProcess implements AgentTools, Process {
   readonly #child: Bun.Subprocess;
@@ -52,9 +52,19 @@ export class McpAgentProcess implements AgentTools, Process {
     await this.#server;
   }
 
-  hook(binary: string, input: string): Promise<string> {
+  /** The MCP server stands still for so long. */
+  async stopServer(ms: number): Promise<void> {
+    await this.#server;
+    const pids = readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, "utf8").trim().split(" ");
+    const servers = pids.filter((pid) => /mcp-server/.test(readFileSync(`/proc/${pid}/cmdline`, "utf8")));
+    for (const pid of servers) process.kill(Number(pid), "SIGSTOP");
+    await Bun.sleep(ms);
+    for (const pid of servers) process.kill(Number(pid), "SIGCONT");
+  }
+
+  async hook(binary: string, input: string): Promise<HookRun> {
     const command = `[ -e "$AI_INTERCOM_HOME/inbox/pending/$PPID" ] || exit 0; exec "${binary}" check-inbox --format hook`;
-    return this.#ask({ do: "hook", command, input }) as Promise<string>;
+    return { text: String(await this.#ask({ do: "hook", command, input })), struck: false };
   }
 
   async kill(): Promise<void> {

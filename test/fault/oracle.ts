@@ -1,6 +1,6 @@
 // The oracle: what was accepted stands in the right context exactly once, whole and in order, or is found waiting, or
 // its sender was told. Everything else is a violation, named.
-import { type Book, type Read, type Sent, tokenOf } from "./book.ts";
+import { type Book, type Read, type Sent, sessionOf, tokenOf } from "./book.ts";
 
 /** Where else a message may be, by its id: unread in an inbox, waiting at the hub or in an outbox, told as failed. */
 export type Elsewhere = ReadonlyMap<string, string>;
@@ -65,7 +65,7 @@ export function judge(book: Book, elsewhere: Elsewhere, absent: ReadonlySet<stri
     }
     if (found.has(sent.token)) verdict.doubled.push(`${describe(id, reads)}: again as ${sent.token}`);
     found.set(sent.token, reads);
-    if (reads.some(({ session }) => session !== sent.to))
+    if (reads.some(({ session }) => sessionOf(session) !== sessionOf(sent.to)))
       verdict.misplaced.push(`${describe(id, reads)}: it was for ${sent.to}`);
     if (sent.outcome === "refused") verdict.denied.push(`${describe(id, reads)}: told ${sent.answer}`);
   }

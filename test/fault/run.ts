@@ -1,6 +1,6 @@
 // The fault harness: kills, cuts and stops the built program in every way and counts what became of the mail.
-// `bun test/fault/run.ts [--seed N] [--class F1,F2] [--case ID] [--cases N] [--slice] [--results FILE] [--parallel N]`
-// Exit 0: nothing lost, doubled or misplaced. The same seed makes the same choices; what the machine's clock does
+// `bun test/fault/run.ts --slice | --full | --soak [--seed N] [--class F1,F2] [--case ID] [--cases N] [--results FILE]
+// [--parallel N] [--messages N] [--binary FILE] [--list]`. A full run goes on where its results file ends. Exit 0: nothing lost, doubled or misplaced. The same seed makes the same choices; what the machine's clock does
 // to them it cannot repeat, so a violation is worth running again a few times.
 import { appendFileSync, existsSync, readFileSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,19 +8,38 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Glob } from "bun";
 import { log } from "../../src/system/log.ts";
+import { within } from "../rig/wait.ts";
 import { crashPoints } from "./f01-crash-points.ts";
 import { kills } from "./f02-kills.ts";
 import { damage } from "./f03-damage.ts";
 import { disk } from "./f04-disk.ts";
 import { network } from "./f06-network.ts";
+import { clocks } from "./f07-clocks.ts";
+import { manyReaders } from "./f08-readers.ts";
 import { stops } from "./f09-stops.ts";
 import { twoDaemons } from "./f10-two-daemons.ts";
+import { renames } from "./f11-renames.ts";
 import { brokenReaders } from "./f15-broken-readers.ts";
 import { type CaseResult, type FaultCase, type FaultClass, summary } from "./fault.ts";
 import { isClean, kinds, nothingWrong } from "./oracle.ts";
+import { soak } from "./soak.ts";
 import { World } from "./world.ts";
 
-const classes: FaultClass[] = [crashPoints, kills, damage, disk, network, stops, twoDaemons, brokenReaders];
+const classes: FaultClass[] = [
+  crashPoints,
+  kills,
+  damage,
+  disk,
+  network,
+  clocks,
+  manyReaders,
+  stops,
+  twoDaemons,
+  renames,
+  brokenReaders,
+];
+/** ms after which a case counts as broken: the longest takes a third of it */
+const caseLimitMs = 600_000;
 
 const { values } = parseArgs({
   options: {
@@ -29,10 +48,13 @@ const { values } = parseArgs({
     case: { type: "string" },
     cases: { type: "string" },
     slice: { type: "boolean", default: false },
+    full: { type: "boolean", default: false },
     results: { type: "string" },
     parallel: { type: "string", default: "2" },
     binary: { type: "string" },
     list: { type: "boolean", default: false },
+    soak: { type: "boolean", default: false },
+    messages: { type: "string", default: "1000000" },
   },
 });
 log.level = Number(process.env.AI_INTERCOM_FAULT_LOG ?? 0);
@@ -46,10 +68,19 @@ const root = join(import.meta.dir, "../..");
 const binary = values.binary ?? join(root, "dist/ai-intercom-crash");
 if (values.binary === undefined && isStale(binary)) await build();
 
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.once(signal, async () => {
+    await Promise.all([...World.open].map((world) => world[Symbol.asyncDispose]()));
+    process.exit(130);
+  });
+
+if (values.soak) process.exit((await soak({ binary, seed, messages: Number(values.messages) })) ? 0 : 1);
+
+const resultsFile = values.results ?? (values.full ? join(root, `dist/fault-full-${seed}.jsonl`) : undefined);
 type Done = CaseResult & { id: string; seed: number; ms: number };
 const done = new Map<string, Done>();
-if (values.results !== undefined && existsSync(values.results))
-  for (const line of readFileSync(values.results, "utf8").split("\n")) {
+if (resultsFile !== undefined && existsSync(resultsFile))
+  for (const line of readFileSync(resultsFile, "utf8").split("\n")) {
     if (line === "") continue;
     const one = JSON.parse(line) as Done; // boundary: our own file
     if (one.seed === seed && isClean(one.verdict)) done.set(one.id, one);
@@ -70,12 +101,6 @@ if (values.list) {
   process.exit(0);
 }
 
-for (const signal of ["SIGINT", "SIGTERM"] as const)
-  process.once(signal, async () => {
-    await Promise.all([...World.open].map((world) => world[Symbol.asyncDispose]()));
-    process.exit(130);
-  });
-
 const results: Done[] = [...done.values()].filter(({ id }) => waiting.some((one) => one.id === id));
 const todo = waiting.filter(({ id }) => !done.has(id)).reverse();
 const worker = async () => {
@@ -85,12 +110,27 @@ await Promise.all(Array.from({ length: Number(values.parallel) }, worker));
 
 const total = (count: (one: Done) => number) => results.reduce((sum, one) => sum + count(one), 0);
 const skipped = results.filter((one) => one.skipped !== undefined);
-for (const { id, skipped: why } of skipped) console.log(`skipped ${id}: ${why}`);
+for (const { id, skipped: why } of skipped) console.log(`(skip) ${id}: ${why}`);
 const others = kinds.filter((kind) => total(({ verdict }) => verdict[kind].length) > 0).slice(0);
 const extra = others
   .filter((kind) => kind !== "lost" && kind !== "doubled" && kind !== "misplaced")
   .map((kind) => `, ${kind} ${total(({ verdict }) => verdict[kind].length)}`)
   .join("");
+for (const { name, title } of classes) {
+  const own = results.filter(({ id }) => id.startsWith(`${name}:`));
+  if (own.length === 0) continue;
+  const sum = (count: (one: Done) => number) => own.reduce((all, one) => all + count(one), 0);
+  const wrong = kinds.map((kind) => ({ kind, count: sum(({ verdict }) => verdict[kind].length) }));
+  const found = wrong.filter(({ count }) => count > 0).map(({ kind, count }) => `${kind} ${count}`);
+  console.log(
+    `${name.padEnd(4)} ${title}: ${sum(({ cases }) => cases)} faults in ${own.length} cases, ${sum(({ messages }) => messages)} messages, ${Math.round(sum(({ ms }) => ms) / 1_000)} s; ${found.join(", ") || "nothing wrong"}`,
+  );
+}
+// as `bun test` counts, for test/run.ts and .ci/run
+const failed = results.filter(({ verdict }) => !isClean(verdict)).length;
+console.log(
+  ` ${results.length - failed - skipped.length} pass\n ${failed} fail${skipped.length > 0 ? `\n ${skipped.length} skip` : ""}`,
+);
 console.log(`messages: ${total(({ messages }) => messages)}`);
 console.log(
   `fault: ${total(({ cases }) => cases)} cases, lost ${total(({ verdict }) => verdict.lost.length)}, doubled ${total(({ verdict }) => verdict.doubled.length)}, misplaced ${total(({ verdict }) => verdict.misplaced.length)}, seed ${seed}${extra}`,
@@ -102,7 +142,8 @@ async function runOne({ id, run }: FaultCase): Promise<void> {
   const caseSeed = Bun.hash.crc32(`${seed}:${id}`);
   let result: CaseResult;
   try {
-    result = await run({ binary, seed: caseSeed });
+    const running = run({ binary, seed: caseSeed });
+    result = await within(`case ${id}`, running, { timeoutMs: caseLimitMs });
   } catch (error) {
     const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
     result = {
@@ -114,8 +155,8 @@ async function runOne({ id, run }: FaultCase): Promise<void> {
   }
   const one = { ...result, id, seed, ms: Math.round(performance.now() - started) };
   results.push(one);
-  if (values.results !== undefined)
-    appendFileSync(values.results, `${JSON.stringify({ ...one, logs: undefined })}\n`);
+  if (resultsFile !== undefined)
+    appendFileSync(resultsFile, `${JSON.stringify({ ...one, logs: undefined })}\n`);
   const clean = isClean(one.verdict);
   console.log(
     `${clean ? (one.skipped === undefined ? "ok  " : "skip") : "FAIL"} ${id}: ${one.cases} cases, ${one.messages} messages, ${summary(one.verdict)}, ${one.ms} ms`,

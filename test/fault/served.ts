@@ -4,6 +4,8 @@ import { waitFor, within } from "../rig/wait.ts";
 
 export type Arm = { crash?: string; wrap?: string[] };
 
+/** for what must happen, on a machine that may be busy with other things */
+export const patience = { timeoutMs: 60_000 };
 /** characters of a process's output that are kept for a report */
 const keptOutput = 60_000;
 
@@ -57,7 +59,7 @@ export class Served {
     };
     for (const stream of [child.stdout, child.stderr]) void collect(stream, take);
     await waitFor(`${this.name} to start`, () => ready || !this.running, {
-      timeoutMs: 30_000,
+      ...patience,
       detail: () => this.#output,
     });
     if (this.running || child.signalCode === "SIGKILL") return this.running;
@@ -71,17 +73,12 @@ export class Served {
   async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
     const child = this.#child;
     if (!child) return;
-    if (signal === "SIGKILL") this.#killWrapped();
-    this.signal(signal);
+    const wrapped = signal === "SIGKILL" && this.#wrapped && this.running ? childrenOf(this.pid) : [];
+    // a tracer ends by itself when what it traces has: then nothing holds a lock any more
+    for (const pid of wrapped) process.kill(pid, "SIGKILL");
+    if (wrapped.length === 0) this.signal(signal);
     if (signal === "SIGKILL") this.signal("SIGCONT");
-    await within(`${this.name} to end`, child.exited);
-  }
-
-  /** A tracer's death does not end what it traces. */
-  #killWrapped(): void {
-    if (!this.#wrapped || !this.running) return;
-    const children = readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, "utf8").trim().split(" ");
-    for (const pid of children.map(Number)) if (pid > 0) process.kill(pid, "SIGKILL");
+    await within(`${this.name} to end`, child.exited, patience);
   }
 
   /** True when it ended by itself within `ms`. */
@@ -90,6 +87,15 @@ export class Served {
     while (this.running && performance.now() < until) await Bun.sleep(5);
     return !this.running;
   }
+}
+
+function childrenOf(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+  return text
+    .trim()
+    .split(" ")
+    .map(Number)
+    .filter((child) => child > 0);
 }
 
 async function collect(stream: ReadableStream<Uint8Array>, take: (text: string) => void): Promise<void> {

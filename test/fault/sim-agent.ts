@@ -7,12 +7,13 @@ import { ChatAnswer } from "../../src/protocol/message.ts";
 import { homePaths } from "../../src/system/paths.ts";
 import { requestOverSocket } from "../../src/system/socket.ts";
 import { waitFor } from "../rig/wait.ts";
-import { AgentProcess, type AgentTools, type Process } from "./agent-process.ts";
+import { AgentProcess, type AgentTools, type HookStrike, type Process } from "./agent-process.ts";
 import type { Book, Read, Sent } from "./book.ts";
 import type { Dice } from "./dice.ts";
 import { askHook, contextOf } from "./hook-call.ts";
 import { calm, type Manners } from "./manners.ts";
 import { McpAgentProcess } from "./mcp-agent-process.ts";
+import { patience } from "./served.ts";
 import { readFrame, readToolAnswer, Transcript } from "./transcript.ts";
 
 type Place = {
@@ -24,11 +25,13 @@ type Place = {
   env: Record<string, string>;
   /** with the real MCP server */
   realMcp: boolean;
+  /** its machine's clock, unix ms */
+  now: () => number;
 };
 
 export class SimAgent {
   readonly native = crypto.randomUUID();
-  readonly #place: Place;
+  #place: Place;
   readonly #book: Book;
   readonly #dice: Dice;
   readonly #transcript: Transcript;
@@ -37,7 +40,8 @@ export class SimAgent {
   #replies: Promise<unknown> = Promise.resolve();
   address = "";
   alive = true;
-  hooksKilled = 0;
+  /** hooks that were killed or stopped */
+  hooksStruck = 0;
 
   private constructor(place: Place, book: Book, dice: Dice) {
     this.#place = place;
@@ -45,7 +49,7 @@ export class SimAgent {
     this.#dice = dice;
     for (const directory of [`${place.root}/c/sessions`, `${place.root}/c/projects/p`])
       mkdirSync(directory, { recursive: true });
-    this.#transcript = new Transcript(`${place.root}/c/projects/p/${this.native}.jsonl`);
+    this.#transcript = new Transcript(`${place.root}/c/projects/p/${this.native}.jsonl`, place.now);
     [this.#process, this.#client] = this.#begin();
   }
 
@@ -93,6 +97,19 @@ export class SimAgent {
     this.#tellStatus("idle");
   }
 
+  /** One look for mail, as several readers may take at a time. */
+  async read(manners: Manners): Promise<void> {
+    const process = this.#process;
+    try {
+      if (this.#dice.chance(manners.check)) await this.#checkInbox(manners, process);
+      else await this.#take("PostToolBatch", manners, { tool_calls: [] }, process);
+      this.#mustLive(process);
+      this.#transcript.answer();
+    } catch (error) {
+      if (!(error instanceof Died)) throw error;
+    }
+  }
+
   /** Sends one message; never throws. */
   async say(
     to: SimAgent,
@@ -127,6 +144,10 @@ export class SimAgent {
     if (this.#client instanceof McpAgentProcess) await this.#client.killServer();
   }
 
+  async stopMcp(ms: number): Promise<void> {
+    if (this.#client instanceof McpAgentProcess) await this.#client.stopServer(ms);
+  }
+
   /** The agent's process ends the hard way; its session with it. */
   async die(): Promise<void> {
     this.alive = false;
@@ -134,13 +155,15 @@ export class SimAgent {
     await this.#process.kill();
   }
 
-  /** The same conversation in a new process. */
-  async resume(): Promise<void> {
+  /** The same conversation in a new process; in another project when its directory was moved. */
+  async resume({ project = this.#place.project }: { project?: string } = {}): Promise<void> {
     const before = this.address;
+    const expected = before.replace(`/${this.#place.project}@`, `/${project}@`);
+    this.#place = { ...this.#place, project };
     [this.#process, this.#client] = this.#begin();
     this.alive = true;
     await this.#register("resume");
-    if (this.address !== before) this.#book.wrong.push(`${before} came back as ${this.address}`);
+    if (this.address !== expected) this.#book.wrong.push(`${before} came back as ${this.address}`);
   }
 
   async close(): Promise<void> {
@@ -172,13 +195,14 @@ export class SimAgent {
   }
 
   async #register(source = "startup"): Promise<void> {
-    this.address = await waitFor(`${this.#place.name} to be registered`, async () => {
-      const answer = await requestOverSocket(homePaths(this.home).daemonSocket, "daemon_unreachable", {
-        path: "/api/session/register",
-        body: this.#registration(),
-      });
-      return RegisterAnswer.parse(answer).address;
-    });
+    const request = { path: "/api/session/register", body: this.#registration() };
+    const socket = homePaths(this.home).daemonSocket;
+    this.address = await waitFor(
+      `${this.#place.name} to be registered`,
+      async () =>
+        RegisterAnswer.parse(await requestOverSocket(socket, "daemon_unreachable", request)).address,
+      patience,
+    );
     this.#tellStatus("busy");
     await this.#take("SessionStart", calm, { source }, this.#process);
     this.#transcript.answer();
@@ -264,10 +288,17 @@ export class SimAgent {
     return contextOf(printed);
   }
 
-  async #realHook(input: string, { killHook }: Manners): Promise<string> {
-    const kill = this.#dice.chance(killHook) ? this.#dice.between(0, 120) : undefined;
-    if (kill !== undefined) this.hooksKilled += 1;
-    return this.#process.hook(this.#place.binary, input, kill);
+  async #realHook(input: string, manners: Manners): Promise<string> {
+    const { text, struck } = await this.#process.hook(this.#place.binary, input, this.#strike(manners));
+    if (struck) this.hooksStruck += 1;
+    return text;
+  }
+
+  #strike({ killHook, stopHook, stopMs }: Manners): HookStrike | undefined {
+    const afterMs = this.#dice.between(0, 60);
+    if (this.#dice.chance(killHook)) return { afterMs };
+    if (this.#dice.chance(stopHook)) return { afterMs, stopMs: this.#dice.between(100, stopMs) };
+    return undefined;
   }
 
   /** Its own registry file, as Claude Code keeps it. */
@@ -277,7 +308,7 @@ export class SimAgent {
       procStart: this.#process.startTicks,
       sessionId: this.native,
       status,
-      statusUpdatedAt: Date.now(),
+      statusUpdatedAt: this.#place.now(),
     };
     writeFileSync(`${this.#place.root}/c/sessions/${this.pid}.json`, JSON.stringify(entry));
   }

@@ -12,6 +12,8 @@ export type TrafficOptions = {
   /** part of the messages that no single hook output can carry */
   long?: number;
   longSize?: number;
+  /** ms between two turns of an agent, at most */
+  readPauseMs?: number;
 };
 
 export class Traffic {
@@ -24,7 +26,7 @@ export class Traffic {
 
   constructor(world: World, options: TrafficOptions) {
     this.#world = world;
-    this.#options = { lanes: 1, pauseMs: 30, long: 0.03, longSize: 14_000, ...options };
+    this.#options = { lanes: 1, pauseMs: 30, long: 0.03, longSize: 14_000, readPauseMs: 60, ...options };
     this.#running = Promise.all(
       world.agents.flatMap((agent) => [
         this.#live(agent),
@@ -44,7 +46,7 @@ export class Traffic {
     const dice = this.#world.dice.fork(`life ${agent.address}`);
     while (this.#going) {
       if (agent.alive && (agent.hasMail || dice.chance(0.05))) await agent.turn(this.#options.manners);
-      await Bun.sleep(dice.between(5, 60));
+      await Bun.sleep(dice.between(5, this.#options.readPauseMs + 1));
     }
     if (agent.alive) await agent.turn(calm);
   }

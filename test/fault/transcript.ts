@@ -9,7 +9,10 @@ export class Transcript {
   /** the line that the next prompt stands behind */
   #tip: string = crypto.randomUUID();
 
-  constructor(readonly path: string) {}
+  constructor(
+    readonly path: string,
+    private readonly now: () => number = Date.now,
+  ) {}
 
   /** A prompt of the person. Returns what it stands behind: a taken-back prompt is followed by one there. */
   prompt(text: string, follows: string = this.#tip): string {
@@ -59,7 +62,7 @@ export class Transcript {
       uuid,
       parentUuid,
       isSidechain: false,
-      timestamp: new Date().toISOString(),
+      timestamp: new Date(this.now()).toISOString(),
       ...more,
     });
     this.#tip = uuid;

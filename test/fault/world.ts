@@ -3,13 +3,15 @@
 import { Database } from "bun:sqlite";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { DaemonHealth } from "../../src/protocol/local-api.ts";
 import { homePaths } from "../../src/system/paths.ts";
 import { waitFor } from "../rig/wait.ts";
-import { Book } from "./book.ts";
+import { Book, sessionOf } from "./book.ts";
+import { MachineClock } from "./clock.ts";
 import { Dice } from "./dice.ts";
 import { calm } from "./manners.ts";
 import { type Elsewhere, judge, type Verdict } from "./oracle.ts";
-import { Served } from "./served.ts";
+import { patience, Served } from "./served.ts";
 import { SimAgent } from "./sim-agent.ts";
 
 export type WorldOptions = {
@@ -22,18 +24,24 @@ export type WorldOptions = {
   env?: Record<string, string>;
   /** agents with real MCP servers */
   realMcp?: boolean;
+  /** other servers than processes of the built program */
+  serve?: (...about: ConstructorParameters<typeof Served>) => Served;
+  /** every machine has a clock of its own that can be set */
+  clocks?: boolean;
   /** before anything runs in this home */
   prepareHome?: (home: string) => Promise<void>;
   /** after everything has ended */
   releaseHomes?: () => Promise<void>;
 };
 
-/** ms until everything must have arrived once nothing fails any more */
+/** ms in which something must arrive once nothing fails any more, until everything has; and ms for all of it */
 const drainMs = 60_000;
+const longestDrainMs = 400_000;
 
 export class World implements AsyncDisposable {
   /** what runs now: to be ended when the harness is */
   static readonly open = new Set<World>();
+  readonly #clocks = new Map<string, MachineClock>();
   readonly agents: SimAgent[] = [];
   readonly machines: Served[] = [];
   /** sessions that ended for good */
@@ -43,12 +51,17 @@ export class World implements AsyncDisposable {
   /** what is wrong here shall be looked at */
   keep = false;
 
+  readonly hub: Served;
+  readonly hubUrl: string;
+
   private constructor(
     readonly root: string,
-    readonly hub: Served,
-    readonly hubUrl: string,
+    address: string,
     private readonly options: WorldOptions,
   ) {
+    this.hubUrl = `http://${address}`;
+    const words = [options.binary, "hub", "--listen", address] as const;
+    this.hub = this.#serve("hub", `${root}/hub`, words, this.#environment("hub"));
     this.dice = new Dice(options.seed);
     World.open.add(this);
     this.book = new Book(`w${options.seed}`);
@@ -56,14 +69,8 @@ export class World implements AsyncDisposable {
 
   static async start(options: WorldOptions): Promise<World> {
     const root = await mkdtemp("/tmp/aif-");
-    const url = `127.0.0.1:${await freePort()}`;
-    const hub = new Served(
-      "hub",
-      `${root}/hub`,
-      [options.binary, "hub", "--listen", url],
-      environment(root, "hub", options.env),
-    );
-    const world = new World(root, hub, `http://${url}`, options);
+    const world = new World(root, `127.0.0.1:${await freePort()}`, options);
+    const { hub } = world;
     try {
       await mkdir(hub.home, { recursive: true, mode: 0o700 });
       await options.prepareHome?.(hub.home);
@@ -79,12 +86,18 @@ export class World implements AsyncDisposable {
     return world;
   }
 
+  clockOf({ name }: Served): MachineClock {
+    const clock = this.#clocks.get(name);
+    if (!clock) throw new Error(`the clock of ${name} cannot be set`);
+    return clock;
+  }
+
   get servers(): Served[] {
     return [this.hub, ...this.machines];
   }
 
   environment(machine: Served): Record<string, string> {
-    return environment(this.root, machine.name, this.options.env, this.#urlFor(machine.name));
+    return this.#environment(machine.name, this.#urlFor(machine.name));
   }
 
   async agent(machine: Served, project: string): Promise<SimAgent> {
@@ -97,6 +110,7 @@ export class World implements AsyncDisposable {
         binary: this.options.binary,
         env: this.environment(machine),
         realMcp: this.options.realMcp ?? false,
+        now: this.#clocks.get(machine.name)?.now ?? Date.now,
       },
       this.book,
       this.dice.fork(`agent ${machine.name}/${project}`),
@@ -108,12 +122,16 @@ export class World implements AsyncDisposable {
 
   /** Waits until the hub knows every session. */
   async listed(): Promise<void> {
-    await waitFor("the hub to know every session", () => {
-      const open = new Set(
-        this.ask<{ session_id: string }>("SELECT session_id FROM sessions").map((row) => row.session_id),
-      );
-      return this.agents.every(({ sessionId }) => open.has(sessionId));
-    });
+    await waitFor(
+      "the hub to know every session",
+      () => {
+        const open = new Set(
+          this.ask<{ session_id: string }>("SELECT session_id FROM sessions").map((row) => row.session_id),
+        );
+        return this.agents.every(({ sessionId }) => open.has(sessionId));
+      },
+      patience,
+    );
   }
 
   /** Starts whatever does not run. */
@@ -128,16 +146,21 @@ export class World implements AsyncDisposable {
       if (!agent.alive && !this.absent.has(agent.address)) await agent.resume();
     await Promise.all(this.agents.map((agent) => agent.repliesSent()));
     const open = new Set(this.agents.filter(({ alive }) => alive).map(({ address }) => address));
-    const until = performance.now() + timeoutMs;
-    while (performance.now() < until) {
+    const [begun, before] = [performance.now(), { state: "", at: performance.now() }];
+    // on a machine that is busy with other things it takes its time, as long as it goes on
+    while (performance.now() < Math.min(before.at + timeoutMs, begun + longestDrainMs)) {
       await Promise.all(this.agents.filter(({ alive }) => alive).map((agent) => agent.turn(calm)));
-      if (this.book.missing(open).length === 0 && (await this.#isQuiet(open))) break;
+      const missing = this.book.missing(open).length;
+      const waiting = await Promise.all(this.machines.map(outboxSize));
+      if (missing === 0 && waiting.every((size) => size === 0) && this.#isQuiet(open)) break;
+      const state = `${this.book.reads.length} ${missing} ${waiting}`;
+      if (state !== before.state) Object.assign(before, { state, at: performance.now() });
       await Bun.sleep(50);
     }
-    return judge(this.book, this.elsewhere(), this.absent);
+    return judge(this.book, await this.elsewhere(), this.absent);
   }
 
-  elsewhere(): Elsewhere {
+  async elsewhere(): Promise<Elsewhere> {
     const places = new Map<string, string>();
     const add = (id: string, place: string) =>
       places.set(id, places.has(id) ? `${places.get(id)} and ${place}` : place);
@@ -145,8 +168,11 @@ export class World implements AsyncDisposable {
       "SELECT message_id AS id, state, reason FROM deliveries WHERE state IN ('accepted', 'queued', 'held', 'failed', 'expired')",
     ))
       add(id, `${state === "failed" || state === "expired" ? "told " : ""}${state} at the hub (${reason})`);
-    for (const { home, name } of this.machines) {
-      for (const line of linesOf(homePaths(home).outbox)) {
+    for (const machine of this.machines) {
+      const { home, name } = machine;
+      // what was sent stands there until all is
+      const size = await outboxSize(machine);
+      for (const line of size > 0 ? linesOf(homePaths(home).outbox).slice(-size) : []) {
         const id = /"kind":"route".*"message_id":"([^"]+)"/.exec(line)?.[1];
         if (id) add(id, `in the outbox of ${name}`);
       }
@@ -173,15 +199,14 @@ export class World implements AsyncDisposable {
   }
 
   /** No claim is open, nothing waits in an outbox or at the hub for an open session. */
-  async #isQuiet(open: ReadonlySet<string>): Promise<boolean> {
+  #isQuiet(open: ReadonlySet<string>): boolean {
+    const sessions = new Set([...open].map(sessionOf));
     if (this.agents.some((agent) => agent.alive && agent.hasMail)) return false;
-    for (const { home } of this.machines) {
-      if (linesOf(homePaths(home).outbox).length > 0) return false;
+    for (const { home } of this.machines)
       for (const { line } of ledgerLines(home)) if (!line.includes('"claims":[]')) return false;
-    }
     return this.ask<{ address: string }>(
       "SELECT address FROM deliveries WHERE state IN ('accepted', 'queued')",
-    ).every(({ address }) => !open.has(address));
+    ).every(({ address }) => !sessions.has(sessionOf(address)));
   }
 
   /** Reads the hub's database. */
@@ -198,16 +223,30 @@ export class World implements AsyncDisposable {
     const home = `${this.root}/${name}`;
     await mkdir(home, { recursive: true, mode: 0o700 });
     await this.options.prepareHome?.(home);
-    const env = environment(this.root, name, this.options.env, this.#urlFor(name));
+    const env = this.#environment(name, this.#urlFor(name));
     const { binary } = this.options;
-    const { code } = JSON.parse(
-      await run([binary, "invite", "--json"], environment(this.root, "hub", this.options.env)),
-    );
+    const { code } = JSON.parse(await run([binary, "invite", "--json"], this.#environment("hub")));
     await run([binary, "join", code], env);
-    const machine = new Served(name, home, [binary, "daemon"], env);
+    const machine = this.#serve(name, home, [binary, "daemon"], env);
     this.machines.push(machine);
     this.machines.sort((one, other) => one.name.localeCompare(other.name));
     await machine.start();
+  }
+
+  #serve(...about: ConstructorParameters<typeof Served>): Served {
+    return this.options.serve?.(...about) ?? new Served(...about);
+  }
+
+  #environment(name: string, hubUrl?: string): Record<string, string> {
+    if (this.options.clocks && !this.#clocks.has(name))
+      this.#clocks.set(name, new MachineClock(`${this.root}/${name}.clock`));
+    const clock = this.#clocks.get(name);
+    return environment(
+      this.root,
+      name,
+      { ...this.options.env, ...(clock ? { AI_INTERCOM_CLOCK: clock.path } : {}) },
+      hubUrl,
+    );
   }
 
   #urlFor(machine: string): string {
@@ -238,6 +277,17 @@ async function run(words: string[], env: Record<string, string>): Promise<string
   ]);
   if ((await child.exited) !== 0) throw new Error(`${words.slice(1, 2)} failed: ${err}`);
   return out;
+}
+
+/** What the daemon itself says that it still owes; a daemon that does not answer owes something. */
+async function outboxSize({ home }: Served): Promise<number> {
+  try {
+    const signal = AbortSignal.timeout(5_000);
+    const answer = await fetch("http://daemon/health", { unix: homePaths(home).daemonSocket, signal });
+    return DaemonHealth.parse(await answer.json()).outbox;
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
 }
 
 async function freePort(): Promise<number> {

@@ -1,5 +1,7 @@
 // The link: one per machine, mail in order, nothing lost when it breaks.
+
 import { describe, expect, test } from "bun:test";
+import { RateLimit } from "../../src/hub/rate.ts";
 import { closeCodes, maxFrameBytes } from "../../src/protocol/link.ts";
 import { waitFor } from "../rig/wait.ts";
 import { Peer, refusal, session } from "./peer.ts";
@@ -251,10 +253,26 @@ test("a machine that misses three heartbeats is offline, and last seen then", as
   await waitFor("the peer's close", () => mac.closeCode !== undefined);
 });
 
+test("a clock that is set back keeps no silent machine online, and no sender waiting", async () => {
+  await using hub = await startHub();
+  await Peer.online(hub, "mac", "web@s-a");
+  const rate = new RateLimit({ perSecond: 1, burst: 1, now: () => Date.now() + hub.clock.offsetMs });
+  expect(rate.take("s-a")).toBe(0);
+  hub.clock.offsetMs = -86_400_000;
+  await hub.hub.sweep();
+  expect(rate.take("s-a")).toBeLessThanOrEqual(1_000);
+  hub.clock.offsetMs += 46_000;
+  await hub.hub.sweep();
+  expect((await hub.person("GET", "/api/machines")).body.machines[0]?.status).toBe("offline");
+  expect(rate.take("s-a")).toBe(0);
+});
+
 test("when the hub stops its machines are told, and a second hub in the same home is refused", async () => {
   const hub = await startHub();
   const mac = await Peer.online(hub, "mac", "web@s-a");
   await expect(startHub({}, hub.paths)).rejects.toThrow("another hub already runs in this home");
+  const store = hub.paths.hubDatabase;
+  await expect(startHub({ hub: { store } })).rejects.toThrow("another hub already uses this database");
   await hub.hub.stop();
   await waitFor("the close", () => mac.closeCode === closeCodes.goingAway);
 });

@@ -5,7 +5,7 @@ import { Pruning } from "../../src/hub/pruning.ts";
 import { openStore } from "../../src/store/open.ts";
 import { Config } from "../../src/system/config.ts";
 import { a, furnish, human, newMessage, roomy } from "../store/fixtures.ts";
-import { Peer, routeInput } from "./peer.ts";
+import { Peer, routeInput, session } from "./peer.ts";
 import { startHub } from "./rig.ts";
 
 const dayMs = 24 * 3600 * 1000;
@@ -66,9 +66,15 @@ test("a retry of a forgotten message is told what became of it; nothing is deliv
   await limn.request("receipts", {
     receipts: [{ message_id, session_id: "s-b", state: "seen", at }],
   });
+  await hub.hub.stop();
   const store = openStore(hub.paths.hubDatabase);
   expect(await store.prune({ before: "9999", after: 0, limit: 10 })).toMatchObject({ messages: 1 });
   await store.close();
+  await hub.restart();
+  await mac.connect();
+  await mac.presence(session("web@s-a"));
+  await limn.connect();
+  await limn.presence(session("api@s-b"));
   expect(await mac.request("route", input)).toMatchObject({
     status: "delivered",
     reason: expect.stringContaining("seen long ago"),

@@ -107,8 +107,8 @@ function scene(before = "a old -1\n", claim: Partial<Claim> = {}) {
   const settlement = open();
   return {
     write: (text: string) => appendFileSync(path, text),
-    poll: (at: number, activity: Partial<Activity> = {}) =>
-      settlement.poll({ status: "working", agentDead: false, ...activity }, at),
+    poll: (at: number, activity: Partial<Activity> = {}, wall = claimedAt + 60_000) =>
+      settlement.poll({ status: "working", agentDead: false, ...activity }, at, wall),
   };
 }
 
@@ -229,12 +229,8 @@ describe("a settlement", () => {
 
   test("(b) only an event later than the claim counts", () => {
     const { poll } = scene();
-    const at = (laterEventAt: number) => ({ laterEventAt });
-    expect([poll(0, at(claimedAt)), poll(graceMs, at(claimedAt))]).toEqual(["wait", "wait"]);
-    expect([poll(9_000, at(claimedAt + 1)), poll(9_000 + graceMs, at(claimedAt + 1))]).toEqual([
-      "wait",
-      "dead",
-    ]);
+    expect([poll(0), poll(graceMs)]).toEqual(["wait", "wait"]);
+    expect([poll(9_000, { laterEvent: true }), poll(9_000 + graceMs)]).toEqual(["wait", "dead"]);
   });
 
   test("(c) only becoming idle after the claim counts, and only while it lasts", () => {
@@ -243,6 +239,21 @@ describe("a settlement", () => {
     expect([poll(0, idle(0)), poll(graceMs, idle(0))]).toEqual(["wait", "wait"]);
     expect([poll(5_000, idle(1)), poll(5_000 + graceMs - 1)]).toEqual(["wait", "wait"]);
     expect([poll(9_000, idle(9)), poll(9_000 + graceMs, idle(9))]).toEqual(["wait", "dead"]);
+  });
+
+  test("(a) (c) after the clock was set back, what follows is later all the same", () => {
+    const day = 24 * 3600 * 1000;
+    const [answered, idled] = [scene("", { carrier: "tool" }), scene("", { carrier: "tool" })];
+    const wall = claimedAt - day;
+    expect([answered.poll(0, {}, wall), idled.poll(0, {}, wall)]).toEqual(["wait", "wait"]);
+    answered.write(`a new ${5 - day}\n`);
+    const idle = { status: "idle" as const, idleSince: wall + 5 };
+    expect([answered.poll(9, {}, wall + 9), idled.poll(9, idle, wall + 9)]).toEqual(["wait", "wait"]);
+    const after = 9 + graceMs;
+    expect([answered.poll(after, {}, wall + after), idled.poll(after, idle, wall + after)]).toEqual([
+      "dead",
+      "dead",
+    ]);
   });
 
   test("(d) the time runs from when the asker's end was first known, on our clock", () => {
