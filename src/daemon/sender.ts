@@ -203,6 +203,7 @@ export class Sender {
         new_thread_id: thread_id === undefined ? threadIdFor(message_id) : undefined,
         if_no_session: if_no_session ?? "fail",
         expect_reply_within,
+        priority: "normal",
       },
     };
   }

@@ -1,6 +1,7 @@
 // The hub's two doors with one router behind them: TCP, where every request but five is signed by a machine, and
 // a Unix socket for the person on this host. Who asks is settled before any route is looked up.
 import { createHash, timingSafeEqual } from "node:crypto";
+import { userInfo } from "node:os";
 import { IntercomError } from "../protocol/errors.ts";
 import { type HubOperation, hubRoutes } from "../protocol/hub-api.ts";
 import { linkProtocolVersion } from "../protocol/link.ts";
@@ -94,7 +95,7 @@ export class Server {
       throw new IntercomError("unauthenticated", "this request is not signed");
     const body = await readBody(request);
     const asker: Asker =
-      door === "tcp" ? await machineCaller(this.#parts, signedPart(request, body)) : { kind: "person" };
+      door === "tcp" ? await machineCaller(this.#parts, signedPart(request, body)) : thisUser();
     const pid = door === "socket" ? callerPid(request) : undefined;
     if (url.pathname === "/api/link") return this.#link(visit, asker);
     if (url.pathname === "/api/events") return this.#events(visit, asker, pid);
@@ -145,6 +146,11 @@ export class Server {
       headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
     });
   }
+}
+
+/** Whoever reaches the socket in the 0700 directory is this user. */
+function thisUser(): Asker {
+  return { kind: "person", name: userInfo().username };
 }
 
 function signedPart({ method, url, headers }: Request, body: Uint8Array) {

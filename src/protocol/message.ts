@@ -5,6 +5,10 @@ import { MessageId, ThreadId } from "./ids.ts";
 export const MessageType = z.enum(["ask", "send", "response", "start_agent", "status", "chat"]);
 export type MessageType = z.infer<typeof MessageType>;
 
+/** `low` never wakes an idle agent; `high` is marked as such where the agent reads it. */
+export const Priority = z.enum(["low", "normal", "high"]);
+export type Priority = z.infer<typeof Priority>;
+
 /** ISO 8601, UTC. */
 export const Timestamp = z.iso.datetime();
 
@@ -42,6 +46,8 @@ export const Message = z.object({
   to_agent: z.string(),
   message: z.string(),
   timestamp: Timestamp,
+  /** absent: normal */
+  priority: Priority.optional(),
 });
 export type Message = z.infer<typeof Message>;
 
@@ -54,6 +60,7 @@ export const InboxRecord = z.object({
   read: z.boolean(),
   id: z.string(),
   type: MessageType.optional(),
+  priority: Priority.optional(),
   local: z.literal(true).optional(),
 });
 export type InboxRecord = z.infer<typeof InboxRecord>;

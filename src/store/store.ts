@@ -6,6 +6,7 @@ import type { Address } from "../protocol/address.ts";
 import type { Presence, Receipt } from "../protocol/hub-api.ts";
 import type { Message, MessageState, MessageType } from "../protocol/message.ts";
 import type { ProjectReport, SessionReport } from "../protocol/session.ts";
+import type { MissionStore } from "./mission-store.ts";
 
 export type MachineStatus = "pending" | "approved" | "denied" | "revoked";
 export type Machine = {
@@ -126,7 +127,7 @@ export type DueDeadline = {
   due_at: string;
 };
 
-export interface Store {
+export interface Store extends MissionStore {
   // machines.ts
   machine(id: string): Promise<Machine | undefined>;
   machines(): Promise<Machine[]>;
