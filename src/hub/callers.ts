@@ -1,4 +1,5 @@
 // Who asks: an enrolled machine, proved by its signature, or the person on the hub's own host. Nothing fails open.
+import { type Address, formatAddress, parseAddress } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
 import type { Caller } from "../protocol/hub-api.ts";
 import type { Machine } from "../store/store.ts";
@@ -46,6 +47,24 @@ export async function refuseAgents({ store }: Parts, pid: number): Promise<void>
         `process ${pid} was started by the agent of ${session.machine_id}/${session.project_id}@${session.session_id}`,
       );
   }
+}
+
+export type From = Exclude<Address, { kind: "project" }>;
+
+/** The name must be the caller's own. An ended session counts: its last words may have waited in an outbox. */
+export async function callerAddress({ store }: Parts, text: string, caller: Caller): Promise<From> {
+  const from = parseAddress(text);
+  if (from.kind === "human" && caller.kind === "person") return from;
+  if (from.kind === "session" && caller.kind === "machine" && from.machine === caller.machine) {
+    const session = await store.session(from.machine, from.session);
+    if (session?.project_id === from.project) return from;
+  }
+  throw new IntercomError("forbidden", `the caller may not write as ${formatAddress(from)}`, {
+    hint:
+      caller.kind === "person"
+        ? "the person writes as human"
+        : "a machine writes as one of the sessions that it has reported",
+  });
 }
 
 export function callerPid(request: Request): number {

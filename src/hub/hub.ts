@@ -13,11 +13,14 @@ import { log } from "../system/log.ts";
 import type { HomePaths } from "../system/paths.ts";
 import { freeSocketPath, neverIdle } from "../system/socket.ts";
 import { background } from "../system/wait.ts";
+import { expireApprovals } from "./approvals.ts";
 import { Enrolment } from "./enrolment.ts";
 import { Events } from "./events.ts";
 import { type LinkSocketData, linkSocketHandler } from "./link-socket.ts";
 import { Links, offlineReason } from "./links.ts";
 import { listenAddress, localUrl, publicUrl, refuseOpenPlainHttp } from "./listen.ts";
+import { Logins } from "./logins.ts";
+import { Missions } from "./missions.ts";
 import { Notices } from "./notices.ts";
 import { Operations } from "./operations.ts";
 import { isoAt, type Parts } from "./parts.ts";
@@ -34,6 +37,7 @@ const noticesMs = 1_000;
 export class Hub {
   readonly #parts: Parts;
   readonly #notices: Notices;
+  readonly #missions: Missions;
   readonly #stopping = new AbortController();
   readonly #lock: Lock;
   readonly #doors: Bun.Server<LinkSocketData>[] = [];
@@ -75,12 +79,23 @@ export class Hub {
     });
     this.#parts = { store, events, links, config, now };
     this.#notices = new Notices(this.#parts);
+    const missions = new Missions(this.#parts, tellNotices);
+    this.#missions = missions;
     const enrolment = new Enrolment(this.#parts, {
       inviteUrl: () => publicUrl(config, this.port),
       tellNotices,
+      onRevoked: (machine) => missions.revoked(machine),
     });
-    const router = new Router(this.#parts);
-    const operations = new Operations({ ...this.#parts, router, enrolment, tellNotices });
+    const router = new Router(this.#parts, missions);
+    const logins = new Logins(this.#parts);
+    const operations = new Operations({
+      ...this.#parts,
+      router,
+      enrolment,
+      missions,
+      logins,
+      tellNotices,
+    });
     this.#server = new Server(this.#parts, { operations, enrolment, stopped: this.#stopping.signal });
   }
 
@@ -117,6 +132,8 @@ export class Hub {
     links.cutSilent();
     links.retryRefused();
     events.states(await store.expire(isoAt(now())));
+    await expireApprovals({ ...this.#parts, tellNotices: () => this.#notices.tell() });
+    await this.#missions.sweep();
     this.#notices.tell();
     await this.#notices.settled();
     await store.maintain(isoAt(now()));
@@ -128,6 +145,7 @@ export class Hub {
     for (const timer of this.#timers) clearInterval(timer);
     this.#parts.links.closeAll();
     await Promise.all(this.#doors.map((door) => door.stop(true)));
+    await this.#missions.settled();
     await this.#notices.settled();
     await this.#parts.store.close();
     this.#lock.release();

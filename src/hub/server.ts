@@ -25,8 +25,8 @@ type Upgrader = {
 };
 
 type Door = "tcp" | "socket";
-/** reads that show what others wrote to each other: the person's alone, agents have their tools */
-const personalReads: ReadonlySet<HubOperation> = new Set<HubOperation>(["human_inbox", "thread", "message"]);
+/** reads that show who is there; what others wrote to each other is the person's alone, agents have their tools */
+const openReads: ReadonlySet<HubOperation> = new Set<HubOperation>(["agents", "machines"]);
 
 type Visit = { request: Request; url: URL; door: Door; server: Upgrader };
 
@@ -100,8 +100,7 @@ export class Server {
     if (url.pathname === "/api/link") return this.#link(visit, asker);
     if (url.pathname === "/api/events") return this.#events(visit, asker, pid);
     const { route, params } = findRoute(hubRoutes, request.method, url.pathname);
-    const personal = request.method !== "GET" || personalReads.has(route.op);
-    if (pid !== undefined && personal) await refuseAgents(this.#parts, pid);
+    if (pid !== undefined && !openReads.has(route.op)) await refuseAgents(this.#parts, pid);
     const input = {
       ...Object.fromEntries(url.searchParams),
       ...readJson(request, body),

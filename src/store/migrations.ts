@@ -1,6 +1,7 @@
 // The schema, as the steps that led to it. A step that was released is never edited; add another.
 import type { Database } from "bun:sqlite";
 import { IntercomError } from "../protocol/errors.ts";
+import { missionSchema } from "./mission-schema.ts";
 
 const steps: readonly string[] = [
   `
@@ -140,6 +141,7 @@ const steps: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX reply_deadlines_due ON reply_deadlines (due_at);
   `,
+  missionSchema,
 ];
 
 /** Brings the database to this version's schema; refuses one that a newer version has written. */

@@ -6,11 +6,13 @@ import type {
   Grant,
   MissionChange,
   MissionEntry,
+  MissionOrder,
   MissionRequest,
   MissionStatus,
   MissionType,
   StoredFeedback,
 } from "../protocol/mission.ts";
+import type { StoredMessage } from "./store.ts";
 
 export type Mission = {
   mission_id: string;
@@ -20,6 +22,7 @@ export type Mission = {
   version: number;
   thread_id: string;
   type: MissionType;
+  /** who asked for the current run, and gets its answer */
   from: Exclude<Address, { kind: "project" }>;
   machine: string;
   project: string;
@@ -31,12 +34,16 @@ export type Mission = {
     MissionRequest,
     "timeout" | "require_approval" | "agent_command" | "files" | "context_thread"
   >;
+  /** messages that go along, as they were when it was asked for: the plan's hash covers them */
+  context: MissionOrder["context"];
   status: MissionStatus;
   reason: string | null;
   /** what was approved, or needed no approval; compared at launch */
   plan_hash: string | null;
   approved_by: string | null;
   cancel_requested: boolean;
+  /** since when its machine answers for the run; null: it is with the hub */
+  taken_at: string | null;
   requested_at: string;
   started_at: string | null;
   finished_at: string | null;
@@ -58,7 +65,8 @@ export type NewMission = Pick<
   | "message_id"
   | "hash"
   | "request"
-> & { at: string };
+  | "context"
+> & { at: string; to_agent: string };
 
 export type MissionOutcome =
   | { outcome: "created"; mission: Mission }
@@ -69,7 +77,14 @@ export type MissionOutcome =
 export type MissionTransition = Partial<
   Pick<
     Mission,
-    "status" | "reason" | "plan_hash" | "approved_by" | "cancel_requested" | "started_at" | "finished_at"
+    | "status"
+    | "reason"
+    | "plan_hash"
+    | "approved_by"
+    | "cancel_requested"
+    | "taken_at"
+    | "started_at"
+    | "finished_at"
   >
 >;
 
@@ -94,8 +109,17 @@ export type ApprovalOutcome =
   | { outcome: "was_decided"; approval: Approval }
   | { outcome: "unknown" };
 
-/** An end whose answer the asker has not got yet. */
+/** An end whose answer the asker has not got yet; the mission as that run left it, and the output's beginning. */
 export type OwedResponse = { mission: Mission; output: string };
+
+/** One step of a mission, in the order of commits; `place` is where to go on from. */
+export type MissionStep = { place: string } & (
+  | { kind: "message"; message: StoredMessage }
+  | { kind: "entry"; run: number; entry: MissionEntry }
+);
+
+/** Whom a `send` meant when it was first made: a retry means the same. `reason`: why one gets nothing. */
+export type Target = { to: string; reason?: string };
 
 export interface MissionStore {
   // missions.ts
@@ -105,25 +129,36 @@ export interface MissionStore {
   continueMission(
     id: string,
     version: number,
-    next: Pick<Mission, "text" | "message_id" | "hash" | "request"> & { at: string },
+    next: Pick<Mission, "from" | "text" | "message_id" | "hash" | "request" | "context"> & {
+      at: string;
+      to_agent: string;
+    },
   ): Promise<MissionOutcome | { outcome: "stale" }>;
   mission(id: string): Promise<Mission | undefined>;
   missionOfMessage(messageId: string): Promise<Mission | undefined>;
-  /** Newest first. */
+  /** Newest first. `machine`: asked for or run there; `session`: asked for by it, or its own. */
   missions(where: {
-    status?: readonly MissionStatus[];
+    status?: MissionStatus;
     machine?: string;
-    asker?: { machine: string; session?: string };
+    session?: string;
     limit: number;
   }): Promise<Mission[]>;
-  /** undefined: it has changed since `version`. A final status also writes that its answer is owed. */
+  /** Those that have not ended, oldest first. */
+  liveMissions(machine?: string): Promise<Mission[]>;
+  /**
+   * undefined: it has changed since `version`, or is final. A final status also writes that its answer is owed; an
+   * approval that waited for it is withdrawn.
+   */
   moveMission(
     id: string,
     version: number,
     change: MissionTransition,
     at: string,
   ): Promise<Mission | undefined>;
-  /** What the machine reports of a run. Only a run that is queued or running takes anything. */
+  /**
+   * What the machine reports of a run. Only a run that is queued or running takes anything; an end waits until
+   * nothing of the same report is missing. The end told again is taken again.
+   */
   reportMission(
     machine: string,
     report: {
@@ -145,12 +180,14 @@ export interface MissionStore {
       }
     | { outcome: "unwanted"; mission: Mission | undefined }
   >;
+  /** Of the current run; `from` and `length` in UTF-16 units. */
   missionOutput(id: string, from: number, length: number): Promise<string>;
-  missionEntries(
-    id: string,
-    where: { run?: number; after?: { run: number; seq: number }; newest?: boolean; limit: number },
-  ): Promise<(MissionEntry & { run: number })[]>;
-  owedResponses(limit: number): Promise<OwedResponse[]>;
+  /** The newest `limit` of the current run, oldest first. */
+  missionEntries(id: string, limit: number): Promise<MissionEntry[]>;
+  /** Messages and entries of all runs after `place`, in the order of commits. */
+  missionSteps(id: string, after: string | undefined, limit: number): Promise<MissionStep[]>;
+  /** `length`: UTF-16 units of output to bring along. */
+  owedResponses(limit: number, length: number): Promise<OwedResponse[]>;
   responseSent(id: string, run: number): Promise<void>;
 
   // approvals.ts
@@ -161,7 +198,7 @@ export interface MissionStore {
   ): Promise<{ approval: Approval; mission: Mission } | undefined>;
   approval(id: string): Promise<Approval | undefined>;
   /** Newest first; without `all` only those that wait. */
-  approvals(where: { all: boolean; limit: number }): Promise<Approval[]>;
+  approvals(where: { all: boolean; mission_id?: string; limit: number }): Promise<Approval[]>;
   /** Decision, grant and the mission's next state in one transaction: once. */
   decideApproval(
     id: string,
@@ -191,6 +228,15 @@ export interface MissionStore {
   /** The person's name; undefined: no such login on this machine, or ended. */
   login(tokenHash: string, machine: string, at: string): Promise<string | undefined>;
   endLogin(tokenHash: string, machine: string): Promise<void>;
+
+  // sends.ts
+  /** The first time only. */
+  keepTargets(
+    send: { message_id: string; hash: string; at: string },
+    targets: readonly Target[],
+  ): Promise<void>;
+  /** undefined: no `send` of this id was made. */
+  targets(messageId: string): Promise<{ hash: string; targets: readonly Target[] } | undefined>;
 
   // feedback.ts
   addFeedback(feedback: Omit<StoredFeedback, "id">): Promise<StoredFeedback>;

@@ -4,7 +4,7 @@
 // Times are ISO 8601 UTC with milliseconds, so that they compare as text.
 import type { Address } from "../protocol/address.ts";
 import type { Presence, Receipt } from "../protocol/hub-api.ts";
-import type { Message, MessageState, MessageType } from "../protocol/message.ts";
+import type { Message, MessageState, MessageType, Priority } from "../protocol/message.ts";
 import type { ProjectReport, SessionReport } from "../protocol/session.ts";
 import type { MissionStore } from "./mission-store.ts";
 
@@ -63,6 +63,8 @@ export type NewMessage = {
   to_agent: string;
   text: string;
   at: string;
+  /** absent: normal */
+  priority?: Priority;
   /** the sender wants an answer: when to remind the recipient, and when to tell the sender that none came */
   reply_by?: { nudge_at: string; due_at: string };
 };
@@ -125,6 +127,18 @@ export type DueDeadline = {
   from_agent: string;
   to: string;
   due_at: string;
+};
+
+export type Counts = {
+  messages: number;
+  waiting: number;
+  open_sessions: number;
+  machines: number;
+  missions: number;
+  missions_queued: number;
+  missions_running: number;
+  approvals_pending: number;
+  responses_owed: number;
 };
 
 export interface Store extends MissionStore {
@@ -204,7 +218,7 @@ export interface Store extends MissionStore {
 
   /** Rejects when the store cannot be written to. */
   check(): Promise<void>;
-  counts(): Promise<{ messages: number; waiting: number; open_sessions: number; machines: number }>;
+  counts(): Promise<Counts>;
   /** Forgets used-up nonces and invites; tidies files. Never forgets a message. */
   maintain(at: string): Promise<void>;
   close(): Promise<void>;

@@ -60,6 +60,9 @@ export const Config = z.object({
         .describe("listen without TLS off loopback (behind a proxy or VPN)"),
     })
     .prefault({}),
+  approvals: z
+    .object({ expire_minutes: count(60).describe("minutes that a mission waits for a person's decision") })
+    .prefault({}),
   projects: z.array(Project).default([]).describe("projects with a name, description or tags of your choice"),
   metrics: z.object({ token: z.string().optional() }).prefault({}),
   limits: z
