@@ -1,6 +1,5 @@
 // `ai-intercom demo`: the product at work in a temporary home, with real parts only: a hub, two machines, two MCP
-// sessions over stdio. Leaves nothing behind.
-
+// sessions over stdio; only the agent of the mission is a scripted stand-in, and said to be one. Leaves nothing behind.
 import { mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
@@ -9,6 +8,7 @@ import { z } from "zod";
 import { IntercomError } from "../protocol/errors.ts";
 import { Invite } from "../protocol/hub-api.ts";
 import { ChatAnswer, MessageStatus } from "../protocol/message.ts";
+import { type Approval, ApprovalList, MissionAnswer, MissionDetail } from "../protocol/mission.ts";
 import { AgentList } from "../protocol/session.ts";
 import { type ToolName, tools } from "../protocol/tools.ts";
 import { version } from "../protocol/version.ts";
@@ -19,12 +19,15 @@ import { dim, print } from "./output.ts";
 
 /** ms that any one step may take */
 const stepTimeoutMs = 15_000;
+/** ms between looks at a mission */
+const lookMs = 20;
+const task = "Which port does the README name?";
 const [question, answer] = ["Which port does your API listen on?", "8080. The health check is GET /livez."];
 
 export const demo = command({
   name: "demo",
   description:
-    "a hub and two machines in a temporary home, two real MCP sessions that chat; each step with its time",
+    "a hub and two machines in a temporary home, two real MCP sessions that chat, a mission; each step with its time",
   args: {},
   examples: ["ai-intercom demo"],
   run: async () => {
@@ -35,6 +38,16 @@ export const demo = command({
 
 async function play(stage: Stage): Promise<void> {
   const started = performance.now();
+  await stage.prepare("limn", "mnemos", "The API listens on port 8080.");
+  const website = await conversation(stage);
+  await mission(stage, website);
+  print(
+    `\nall of it in ${Math.round(performance.now() - started)} ms. For real: ai-intercom install claude && ai-intercom standalone`,
+  );
+}
+
+/** Two running agents; gives the one that asked. */
+async function conversation(stage: Stage): Promise<Agent> {
   const hubUrl = await step("start a hub and machine limn", () => stage.standalone("limn"));
   const { code } = await step("invite a second machine", async () =>
     Invite.parse(await stage.run("limn", ["invite", "--json"])),
@@ -62,9 +75,74 @@ async function play(stage: Stage): Promise<void> {
     MessageStatus.parse(await website.call("intercom_status", { message_id: asked.message_id })),
   );
   for (const { state, at } of states) print(dim(`           ${state.padEnd(10)} ${at}`));
-  print(
-    `\nall of it in ${Math.round(performance.now() - started)} ms. For real: ai-intercom install claude && ai-intercom standalone`,
+  return website;
+}
+
+/** A fresh agent is started for one task, after the person approved it; its answer comes to who asked. */
+async function mission(stage: Stage, website: Agent): Promise<void> {
+  const { mission_id = "" } = await step(
+    `atlas/website asks for a mission in limn/mnemos: "${task}"`,
+    async () => asked(await website.call("intercom_ask", { to: "limn/mnemos", message: task })),
   );
+  const approval = await step("it waits for the person's approval, who sees what would run", async () => {
+    const { approvals } = ApprovalList.parse(await stage.run("limn", ["approvals", "--json"]));
+    const pending = approvals.find((one) => one.mission_id === mission_id);
+    if (!pending) throw new IntercomError("internal", `nothing waits for approval of ${mission_id}`);
+    return pending;
+  });
+  for (const line of cardOf(approval)) print(dim(`           ${line}`));
+  await step("the person approves", () => stage.run("limn", ["approvals", "approve", approval.id, "--json"]));
+  await step("the mission runs (a scripted stand-in for an agent, no model)", () =>
+    untilCompleted(stage, mission_id),
+  );
+  const { status } = await step("its answer has come to atlas/website by itself", () =>
+    answered(website, mission_id),
+  );
+  print(dim(`           ${status}`));
+}
+
+const cardOf = ({ text, plan }: Approval): string[] => [
+  `text       ${text}`,
+  `directory  ${plan.directory}`,
+  `command    ${plan.argv.join(" ")}`,
+];
+
+function asked(result: unknown): MissionAnswer {
+  const answer = MissionAnswer.parse(result);
+  if (answer.status === "pending_approval") return answer;
+  throw new IntercomError("internal", `expected pending_approval, got ${JSON.stringify(answer)}`);
+}
+
+/** Prints what it does as it happens. */
+async function untilCompleted(stage: Stage, id: string): Promise<void> {
+  const started = performance.now();
+  let printed = 0;
+  await until(async () => {
+    const look = MissionDetail.parse(await stage.run("limn", ["missions", "show", id, "--json"]));
+    for (const { kind, summary } of look.feedback.slice(printed)) {
+      printed++;
+      print(
+        dim(
+          `           ${`+${Math.round(performance.now() - started)} ms`.padEnd(9)} ${kind.padEnd(8)}${summary}`,
+        ),
+      );
+    }
+    if (look.status === "completed") return true;
+    if (look.status === "queued" || look.status === "running") return false;
+    throw new IntercomError("internal", `the mission ended ${look.status}: ${look.reason ?? ""}`);
+  }, `mission ${id} to complete`);
+}
+
+async function answered(agent: Agent, mission: string): Promise<{ status: string }> {
+  let status = "";
+  await until(async () => {
+    const { messages } = tools.intercom_check_inbox.output.parse(
+      await agent.call("intercom_check_inbox", {}),
+    );
+    status = messages.find(({ from_agent }) => from_agent.endsWith(`@${mission}`))?.message ?? "";
+    return status !== "";
+  }, "the answer in the inbox");
+  return { status };
 }
 
 /** Runs one step and prints how long it took. */
@@ -105,7 +183,7 @@ async function until(done: () => Promise<boolean>, what: string): Promise<void> 
   while (!(await done())) {
     if (Date.now() > deadline)
       throw new IntercomError("internal", `waited ${stepTimeoutMs / 1000} s for ${what}`);
-    await delay(10);
+    await delay(lookMs);
   }
 }
 
@@ -130,6 +208,20 @@ class Stage {
       await server.exited;
     }
     await rm(this.#root, { recursive: true, force: true });
+  }
+
+  /** A project with a file to look into, and a configuration that lets the stand-in run there. */
+  async prepare(machine: string, project: string, readme: string): Promise<void> {
+    const [program, ...args] = ownProgram();
+    const launcher = {
+      default_command: "stand-in",
+      allowed_paths: [this.#projects(machine)],
+      commands: { "stand-in": { command: program, args: [...args, "stand-in"] } },
+    };
+    await mkdir(`${this.#root}/${machine}`, { mode: 0o700 });
+    // JSON is YAML too
+    await Bun.write(`${this.#root}/${machine}/config.yml`, JSON.stringify({ agent_launcher: launcher }));
+    await Bun.write(`${this.#projects(machine)}/${project}/README.md`, `${readme}\n`);
   }
 
   /** Starts hub and daemon; resolves with the hub's URL. */
@@ -159,11 +251,15 @@ class Stage {
   }
 
   async agent(machine: string, project: string): Promise<Agent> {
-    const directory = `${this.#root}/${machine}-projects/${project}`;
+    const directory = `${this.#projects(machine)}/${project}`;
     await mkdir(directory, { recursive: true });
     const agent = await Agent.start(directory, this.environment(machine));
     this.#agents.push(agent);
     return agent;
+  }
+
+  #projects(machine: string): string {
+    return `${this.#root}/${machine}-projects`;
   }
 
   private async linked(machine: string): Promise<void> {

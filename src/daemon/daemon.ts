@@ -24,6 +24,7 @@ import { Hooks } from "./hook.ts";
 import { Link } from "./link.ts";
 import { serveLocalApi } from "./local-api.ts";
 import { Outbox } from "./outbox.ts";
+import { Person } from "./person.ts";
 import { Projects } from "./projects.ts";
 import { Sender } from "./sender.ts";
 import { SessionEvents } from "./session-events.ts";
@@ -168,13 +169,22 @@ export class Daemon {
     this.#events.onGone = () => this.#sessions.sweep();
     this.#sessions.restore();
     removeStaleMarkers(paths.inbox, (marker) => isAlive(marker));
-    const parts = { sessions: this.#sessions, deliveries: this.#deliveries, link: this.#link };
+    const parts = { sessions: this.#sessions, deliveries: this.#deliveries };
     const toolCalls = new ToolCalls({
       ...parts,
+      link: this.#link,
       sender: this.#sender,
       outbox: this.#outbox,
       projects: this.#projects,
       machine: config.machine.id,
+    });
+    const person = new Person({
+      link: this.#link,
+      sessions: this.#sessions,
+      machine: config.machine.id,
+      loginFile: paths.login,
+      // what this process started itself is a mission
+      missionOf: (pid) => (pid === process.pid ? "of this daemon" : undefined),
     });
     const hooks = new Hooks(this.#sessions, this.#deliveries, config);
     this.#server = await serveLocalApi({
@@ -182,6 +192,7 @@ export class Daemon {
       arrivals: this.#arrivals,
       socket: paths.daemonSocket,
       hooks,
+      person,
       toolCalls,
       events: this.#events,
       checkups: this.#checkups,

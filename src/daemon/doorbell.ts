@@ -54,7 +54,7 @@ export class Doorbell {
   /** Rings if mail can be taken, the agent is idle, and this idle period was not rung a moment ago. */
   consider(session: Session): void {
     const { inbox, stored } = session;
-    if (stored.wake !== "socket" || inbox.unread <= inbox.waitingOnClaim) return;
+    if (stored.wake !== "socket" || !inbox.worthWaking) return;
     const { status, since: idleSince = 0 } = activityOf(session);
     if (status !== "idle") return;
     const last = this.#rung.get(stored.session_id);

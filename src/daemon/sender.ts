@@ -4,10 +4,26 @@ import { formatAddress, parseAddress } from "../protocol/address.ts";
 import { type ErrorCode, IntercomError, toIntercomError } from "../protocol/errors.ts";
 import type { RouteInput } from "../protocol/hub-api.ts";
 import { newThreadId, threadIdFor } from "../protocol/ids.ts";
-import { ChatAnswer } from "../protocol/message.ts";
+import type { ChatAnswer, Priority } from "../protocol/message.ts";
+import {
+  type MissionAnswer,
+  type MissionRequest,
+  type MissionType,
+  newMissionId,
+  type SendAnswer,
+} from "../protocol/mission.ts";
 import { crashPoint } from "../system/crash-point.ts";
 import { log } from "../system/log.ts";
 import { background, backoff, delay } from "../system/wait.ts";
+import {
+  type AnswerKind,
+  chatAnswers,
+  missionAnswers,
+  newsOf,
+  refusalText,
+  sendAnswers,
+  threadOf,
+} from "./answers.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { Link } from "./link.ts";
 import type { Outbox, OutboxEntry } from "./outbox.ts";
@@ -18,16 +34,22 @@ const passingErrors = new Set<ErrorCode>(["hub_unreachable", "rate_limited", "in
 /** ms between tries of what the hub could not take */
 const firstPauseMs = 200;
 const longestPauseMs = 10_000;
+/** a thread id has 48 random bits, a mission id 24 and its day: more than one double is no accident */
+const idProposals = 3;
 
-export type Outgoing = {
-  message_id: string;
-  message: string;
+/** a project of a machine, every project of one, one project everywhere, everyone */
+const manyPattern = /^(\*|[^/*@\s]+\/\*|\*\/[^/*@\s]+)$/;
+
+type Text = { message_id: string; message: string };
+export type Chat = Text & {
   to?: string;
   thread_id?: string;
   if_no_session?: "fail" | "queue";
   /** seconds */
   expect_reply_within?: number;
 };
+export type News = Text & { to: string | string[]; priority: Priority };
+export type Asked = Text & { type: MissionType; to: string; mission: MissionRequest };
 
 export class Sender {
   readonly #link: Link;
@@ -58,19 +80,46 @@ export class Sender {
     this.#outbox.onAdd = () => this.flush();
   }
 
-  /** Sends as this session; the sender's name is ours to set, never the caller's. */
-  async send(session: Session, outgoing: Outgoing): Promise<ChatAnswer> {
-    this.#check(outgoing);
-    const input = this.#routeInput(session, outgoing);
-    const waiting = this.#outbox.find(outgoing.message_id);
-    if (waiting) return queued(waiting.input, "it waits on this machine for the hub");
-    if (!this.#link.linked || this.#outbox.routes > 0) return this.#queue(session, input);
-    try {
-      return this.#sent(session, input, ChatAnswer.parse(await this.#request(input)));
-    } catch (error) {
-      if (!(error instanceof IntercomError) || error.code !== "hub_unreachable") throw error;
-      return this.#queue(session, input);
-    }
+  /** One message to one running agent, or into a thread. */
+  async chat(session: Session, { to, thread_id, message, message_id, ...rest }: Chat): Promise<ChatAnswer> {
+    if (to === undefined && thread_id === undefined)
+      throw new IntercomError("bad_request", "a message needs a recipient or a thread");
+    if (to !== undefined) parseAddress(to);
+    const new_thread_id = thread_id === undefined ? threadIdFor(message_id) : undefined;
+    const payload = { message, message_id, thread_id, new_thread_id, if_no_session: "fail" as const };
+    const input = {
+      to_agent: to,
+      type: "chat" as const,
+      payload: { ...payload, ...defined(rest), priority: "normal" as const },
+    };
+    const answer = await this.#send(session, input, chatAnswers);
+    const sent = answer.status === "delivered" || answer.status === "queued" || answer.status === "held";
+    if (thread_id !== undefined && sent) this.#noteReply(session, thread_id);
+    return answer;
+  }
+
+  /** News to many, which needs no answer. */
+  async tell(session: Session, { to, message, message_id, priority }: News): Promise<SendAnswer> {
+    for (const one of [to].flat()) if (!manyPattern.test(one)) parseAddress(one);
+    const payload = { message, message_id, if_no_session: "queue" as const, priority };
+    return this.#send(session, { to_agent: to, type: "send", payload }, sendAnswers);
+  }
+
+  /** A mission in a project; whoever must approve it is asked by the hub. */
+  async ask(session: Session, { type, to, message, message_id, mission }: Asked): Promise<MissionAnswer> {
+    if (parseAddress(to).kind !== "project")
+      throw new IntercomError("bad_request", `a mission runs in a project, and "${to}" is none`, {
+        hint: "give machine/project; to write to a running session or to human, use intercom_chat",
+      });
+    const payload = {
+      message,
+      message_id,
+      new_thread_id: mission.continues === undefined ? threadIdFor(message_id) : undefined,
+      if_no_session: "fail" as const,
+      priority: "normal" as const,
+      mission,
+    };
+    return this.#send(session, { to_agent: to, type, payload }, missionAnswers);
   }
 
   /** Sends what waits, oldest first, until it is empty or the link breaks. */
@@ -105,7 +154,7 @@ export class Sender {
       if (passingErrors.has(error.code)) return false;
       // the hub refuses it for good: keeping it would block everything behind it
       log.warn("the hub refused what waited in the outbox", { code: error.code, error });
-      if (first.kind === "route") this.#tellSender(first, error.message);
+      if (first.kind === "route") this.#tellSender(first, refusalText(first.input, error.message));
     }
     this.#outbox.drop(head.length);
     return true;
@@ -114,39 +163,46 @@ export class Sender {
   async #sendQueued(entry: Extract<OutboxEntry, { kind: "route" }>): Promise<void> {
     const { payload } = entry.input;
     const input = { ...entry.input, payload: { ...payload, await_delivery: false } };
-    const answer = ChatAnswer.parse(await this.#request(input));
-    if (answer.status === "no_active_session" || answer.status === "ambiguous" || answer.status === "error")
-      this.#tellSender(entry, answer.reason ?? answer.error ?? answer.status);
+    const news = newsOf(entry.input, await this.#request(input));
+    if (news !== undefined) this.#tellSender(entry, news);
   }
 
-  /** The hub refuses a thread id that exists already (1 in 2^48): another one is tried. */
-  async #request(input: RouteInput): Promise<unknown> {
+  /** Sends as this session; the sender's name is ours to set, never the caller's. */
+  async #send<A>(
+    session: Session,
+    outgoing: Omit<RouteInput, "from_agent">,
+    kind: AnswerKind<A>,
+  ): Promise<A> {
+    this.#checkText(outgoing.payload.message);
+    const { project, session_id } = session.stored;
+    const own = { kind: "session" as const, machine: this.#machine, project, session: session_id };
+    const input: RouteInput = { from_agent: formatAddress(own), ...outgoing };
+    const waiting = this.#outbox.find(outgoing.payload.message_id);
+    if (waiting) return kind.queued(waiting.input, "it waits on this machine for the hub");
+    if (!this.#link.linked || this.#outbox.routes > 0) return this.#queue(session, input, kind);
     try {
-      await this.#beforeRoute();
-      return await this.#link.request("route", input);
+      const answer = kind.read(await this.#request(input));
+      crashPoint("sender.answered");
+      return answer;
     } catch (error) {
-      const doubled =
-        error instanceof IntercomError &&
-        error.code === "conflict" &&
-        input.payload.new_thread_id !== undefined &&
-        error.message.includes(input.payload.new_thread_id);
-      if (!doubled) throw error;
-      return this.#link.request("route", {
-        ...input,
-        payload: { ...input.payload, new_thread_id: newThreadId() },
-      });
+      if (!(error instanceof IntercomError) || error.code !== "hub_unreachable") throw error;
+      return this.#queue(session, input, kind);
     }
   }
 
-  #sent(session: Session, input: RouteInput, answer: ChatAnswer): ChatAnswer {
-    crashPoint("sender.answered");
-    const thread = input.payload.thread_id;
-    if (
-      thread !== undefined &&
-      (answer.status === "delivered" || answer.status === "queued" || answer.status === "held")
-    )
-      this.#noteReply(session, thread);
-    return answer;
+  /** The hub refuses an id that stands for something else already; another one is tried. */
+  async #request(input: RouteInput): Promise<unknown> {
+    await this.#beforeRoute();
+    let proposed = input;
+    for (let left = idProposals; ; left--) {
+      try {
+        return await this.#link.request("route", proposed);
+      } catch (error) {
+        const other = left > 0 ? withOtherIds(proposed, error) : undefined;
+        if (!other) throw error;
+        proposed = other;
+      }
+    }
   }
 
   /** Only for introductions: where it cannot be kept, the message is sent all the same. */
@@ -159,7 +215,7 @@ export class Sender {
     }
   }
 
-  #queue(session: Session, input: RouteInput): ChatAnswer {
+  #queue<A>(session: Session, input: RouteInput, kind: AnswerKind<A>): A {
     if (this.#link.state === "revoked" || this.#link.state === "denied")
       throw new IntercomError(
         this.#link.state === "revoked" ? "machine_revoked" : "machine_denied",
@@ -167,13 +223,11 @@ export class Sender {
       );
     const { session_id } = session.stored;
     this.#outbox.add([{ kind: "route", session_id, at: new Date().toISOString(), input }], { durable: true });
-    return this.#sent(session, input, queued(input, this.#link.reason ?? "the hub is away"));
+    crashPoint("sender.answered");
+    return kind.queued(input, this.#link.reason ?? "the hub is away");
   }
 
-  #check({ to, thread_id, message }: Outgoing): void {
-    if (to === undefined && thread_id === undefined)
-      throw new IntercomError("bad_request", "a message needs a recipient or a thread");
-    if (to !== undefined) parseAddress(to);
+  #checkText(message: string): void {
     if (message.trim() === "") throw new IntercomError("bad_request", "the message is empty");
     const bytes = Buffer.byteLength(message, "utf8");
     if (bytes > this.#messageBytes)
@@ -183,39 +237,13 @@ export class Sender {
       );
   }
 
-  #routeInput(
-    session: Session,
-    { message_id, message, to, thread_id, if_no_session, expect_reply_within }: Outgoing,
-  ): RouteInput {
-    return {
-      from_agent: formatAddress({
-        kind: "session",
-        machine: this.#machine,
-        project: session.stored.project,
-        session: session.stored.session_id,
-      }),
-      to_agent: to,
-      type: "chat",
-      payload: {
-        message,
-        message_id,
-        thread_id,
-        new_thread_id: thread_id === undefined ? threadIdFor(message_id) : undefined,
-        if_no_session: if_no_session ?? "fail",
-        expect_reply_within,
-        priority: "normal",
-      },
-    };
-  }
-
-  /** What was queued here and then refused by the hub: its sender learns it in its inbox, once. */
-  #tellSender(entry: Extract<OutboxEntry, { kind: "route" }>, why: string): void {
+  /** What became of a message that was queued here: its sender learns it in its inbox, once. */
+  #tellSender(entry: Extract<OutboxEntry, { kind: "route" }>, text: string): void {
     const session = this.#sessions.get(entry.session_id);
-    const { message_id, thread_id, new_thread_id } = entry.input.payload;
-    const text = `Your message ${message_id} to ${entry.input.to_agent ?? "the thread"} was not delivered: ${why}`;
+    const { message_id } = entry.input.payload;
     if (session)
       this.#arrivals.notify(session, {
-        thread_id: thread_id ?? new_thread_id ?? "",
+        thread_id: threadOf(entry.input) ?? "",
         id: `${message_id}-refused`.slice(-64),
         text,
       });
@@ -223,13 +251,21 @@ export class Sender {
   }
 }
 
-function queued(input: RouteInput, reason: string): ChatAnswer {
-  const { message_id, thread_id, new_thread_id } = input.payload;
-  return {
-    status: "queued",
-    thread_id: thread_id ?? new_thread_id,
-    message_id,
-    reason,
-    hint: "it is safe on this machine's disk and goes out by itself",
-  };
+/** The same request with another proposal for the id that the hub called taken; undefined: that was not why. */
+function withOtherIds(input: RouteInput, error: unknown): RouteInput | undefined {
+  if (!(error instanceof IntercomError) || error.code !== "conflict") return undefined;
+  const { new_thread_id, mission } = input.payload;
+  const payload = { ...input.payload };
+  if (new_thread_id !== undefined && error.message.includes(new_thread_id))
+    payload.new_thread_id = newThreadId();
+  else if (mission?.id !== undefined && error.message.includes(mission.id))
+    payload.mission = { ...mission, id: newMissionId() };
+  else return undefined;
+  return { ...input, payload };
+}
+
+/** Without the fields that are undefined: a default must not be overwritten by one. */
+function defined<T extends object>(fields: T): Partial<T> {
+  const given = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given) as Partial<T>; // boundary: the same keys, fewer
 }

@@ -92,6 +92,9 @@ export const ToolAnswer = z.object({
 });
 export type ToolAnswer = z.infer<typeof ToolAnswer>;
 
+/** `POST /api/login`: a person logs in at the hub, by a code shown there. */
+export const LoginHere = z.object({ code: z.string().min(1).max(128), name: z.string().min(1).max(128) });
+
 export const ConfirmClaim = z.object({ session_id: SessionId, nonce: z.string().regex(/^[0-9a-f]{32}$/) });
 
 /** One line of the stream `GET /api/session/:id/events`; a blank line is a keep-alive. */

@@ -74,6 +74,7 @@ export const ReadMessage = z.object({
   message: z.string(),
   /** `2 of 3` where a message was too long for one delivery */
   part: z.string().optional(),
+  priority: z.literal("high").optional(),
   read: z.literal(true),
 });
 export type ReadMessage = z.infer<typeof ReadMessage>;

@@ -25,6 +25,8 @@ export function homePaths(home: string = homeDirectory()) {
     daemonState: `${home}/daemon.json`,
     /** accepted from our agents or owed to the hub, not yet acked by it */
     outbox: `${home}/outbox.jsonl`,
+    /** the token of a person who logged in at the hub from this machine; 0600 */
+    login: `${home}/login.json`,
     /** copies of agents' files as they were before `install` */
     backups: `${home}/backups`,
   };
