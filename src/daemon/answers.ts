@@ -79,10 +79,11 @@ export function refusalText(input: RouteInput, why: string): string {
 }
 
 function missionNews(input: RouteInput, { status, mission_id, reason, error }: MissionAnswer) {
-  if (status === "denied" || status === "launch_failed" || status === "error")
-    return refusalText(input, error ?? reason ?? status);
+  const refused = status === "denied" || status === "launch_failed" || status === "error";
+  // once the hub has the mission, its end comes as a response
+  if (mission_id === undefined) return refused ? refusalText(input, error ?? reason ?? status) : undefined;
   const told = missionOf(input);
-  if (mission_id === undefined || mission_id === told) return undefined;
+  if (mission_id === told) return undefined;
   return `Your mission has the id ${mission_id} now (${status}); ${told} was taken.`;
 }
 

@@ -56,7 +56,7 @@ export class Person {
         return await this.#parts.link.request("as_person", { token: login.token, op, input });
       } catch (error) {
         // the login has ended: the machine's own view is left
-        if (!(error instanceof IntercomError) || error.code !== "person_only") throw error;
+        if (!(error instanceof IntercomError) || error.code !== "not_logged_in") throw error;
       }
     return this.#parts.link.request(op, input);
   }
