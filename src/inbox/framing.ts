@@ -92,8 +92,8 @@ function sender({ from_agent, local }: InboxRecord, words: Wording): string {
   return local ? `${headerName(from_agent)} ${words.local}` : headerName(from_agent);
 }
 
-/** A final line break begins no line of its own. */
-function bodyLines(text: string): string[] {
+/** Text as quoted lines, cleaned; a final line break begins no line of its own. */
+export function bodyLines(text: string): string[] {
   return cleanText(text)
     .replace(/\n$/, "")
     .split("\n")

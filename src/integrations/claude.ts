@@ -4,6 +4,7 @@ import type { ProcessLook } from "../system/process.ts";
 import { claudeActivity } from "./claude-activity.ts";
 import { formatClaudeHookOutput, parseClaudeHookEvent, supportsClaudeHook } from "./claude-event.ts";
 import { checkClaude, installClaude, isClaudePresent, uninstallClaude } from "./claude-install.ts";
+import { claudeMissions, isClaudeSessionVariable } from "./claude-mission.ts";
 import { readClaudeTranscriptLine } from "./claude-transcript.ts";
 import { claudeWake, claudeWakeState } from "./claude-wake.ts";
 import type { Integration } from "./integration.ts";
@@ -21,6 +22,8 @@ export const claude: Integration = {
   activity: claudeActivity,
   wakeRoute: claudeWake,
   wakeState: claudeWakeState,
+  missions: claudeMissions,
+  isSessionVariable: isClaudeSessionVariable,
   install: installClaude,
   uninstall: uninstallClaude,
   check: checkClaude,

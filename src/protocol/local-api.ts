@@ -21,6 +21,7 @@ export const RegisterSession = z
     agent: z.string().max(64).optional(),
     cwd: absolutePath.optional(),
     native_session_id: z.string().max(128).optional(),
+    /** accepted and ignored: which processes belong to a mission, the daemon sees for itself */
     mission_id: z.string().max(64).optional(),
     /** how this MCP server can wake its agent when it is idle */
     wake: z.enum(["socket", "none"]).optional(),

@@ -1,7 +1,7 @@
 // Who a process is. A pid alone can be reused; a pid with its start identity cannot (boot id and start ticks on
 // Linux, start time on macOS), not even between machines.
 import { execFileSync } from "node:child_process";
-import { readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
 
 export type ProcessIdentity = { pid: number; start: string };
@@ -36,17 +36,44 @@ export function ancestry(pid: number): ProcessLook[] {
   return chain;
 }
 
+/** A process and whose it is: its parent, its process group and its session, by the pids of their leaders. */
+export type ProcessKin = ProcessIdentity & { parent: number; group: number; session: number };
+
+/** Every process that runs now, zombies left out. */
+export function allProcesses(): ProcessKin[] {
+  if (process.platform !== "linux") return allFromPs();
+  return readdirSync("/proc").flatMap((name) => {
+    const pid = Number(name);
+    const stat = isPid(pid) ? readStat(pid) : undefined;
+    return stat ? [{ pid, ...stat }] : [];
+  });
+}
+
+/** The environment a process was started with, as `NAME=value`; empty where it cannot be read. */
+export function environmentOf(pid: number): string[] {
+  if (process.platform !== "linux") return [];
+  try {
+    return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+  } catch {
+    return []; // another user's, or gone
+  }
+}
+
 const isPid = (pid: number) => Number.isSafeInteger(pid) && pid > 0;
 
-/** `/proc/<pid>/stat`: pid (comm) state ppid … field 22 = start time in ticks since boot (proc(5)). */
-function readStat(pid: number): { name: string; parent: number; start: string } | undefined {
+type Stat = { name: string; parent: number; group: number; session: number; start: string };
+
+/** `/proc/<pid>/stat`: pid (comm) state ppid pgrp session … field 22 = start time in ticks since boot (proc(5)). */
+function readStat(pid: number): Stat | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     const close = stat.lastIndexOf(")");
     const fields = stat.slice(close + 2).split(" ");
     if (fields[0] === "Z" || fields[0] === "X") return undefined;
     const name = stat.slice(stat.indexOf("(") + 1, close);
-    return { name, parent: Number(fields[1]), start: `${bootId()}-${fields[19]}` };
+    const [, parent, group, session] = fields.map(Number);
+    if (parent === undefined || group === undefined || session === undefined) return undefined;
+    return { name, parent, group, session, start: `${bootId()}-${fields[19]}` };
   } catch {
     return undefined;
   }
@@ -93,6 +120,20 @@ function lookAtPs(pid: number): ProcessLook | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** `sess` of macOS is no pid: there the group stands for the session too. */
+function allFromPs(): ProcessKin[] {
+  const text = execFileSync("/bin/ps", ["-axo", "pid=,ppid=,pgid=,stat=,lstart="], {
+    encoding: "utf8",
+    env: { LC_ALL: "C" },
+  });
+  return text.split("\n").flatMap((line) => {
+    const match = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(.*\S)\s*$/.exec(line);
+    if (!match || match[4]?.startsWith("Z")) return [];
+    const [pid, parent, group] = [Number(match[1]), Number(match[2]), Number(match[3])];
+    return [{ pid, parent, group, session: group, start: `ps-${Date.parse(match[5] ?? "") / 1000}` }];
+  });
 }
 
 let boot: string | undefined;
