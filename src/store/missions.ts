@@ -69,7 +69,8 @@ export function continueMission(
   const mission = findMission(db, id);
   if (mission?.version !== version || !isOver(mission.status)) return { outcome: "stale" };
   const run = mission.run + 1;
-  const request = { ...mission, ...next };
+  const { thread_id, type, machine, project } = mission;
+  const request: NewMission = { ...next, mission_id: id, thread_id, type, machine, project };
   writeRequest(db, request);
   insertRun(db, request, run);
   db.query("UPDATE missions SET run = ?, version = version + 1 WHERE id = ?").run(run, id);
