@@ -81,7 +81,7 @@ async function mission(stage: Stage, website: Agent): Promise<void> {
   });
   for (const line of cardOf(approval)) print(dim(`           ${line}`));
   await step("the person approves", () => stage.run("limn", ["approvals", "approve", approval.id, "--json"]));
-  await step("the mission runs (a scripted stand-in for an agent, no model)", () =>
+  await step("the mission ran (a scripted stand-in for an agent, no model)", () =>
     untilCompleted(stage, mission_id),
   );
   const { status } = await step("its answer has come to atlas/website by itself", () =>

@@ -23,7 +23,8 @@ function begin(...words: string[]) {
   let out = "";
   let err = "";
   const read = async (stream: ReadableStream<Uint8Array>, take: (text: string) => void) => {
-    for await (const part of stream.pipeThrough(new TextDecoderStream())) take(part);
+    const decoder = new TextDecoder();
+    for await (const part of stream) take(decoder.decode(part, { stream: true }));
   };
   const done = Promise.all([
     read(child.stdout, (text) => (out += text)),
