@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { IntercomError } from "../protocol/errors.ts";
 import { pidHeaders } from "../protocol/hook.ts";
 import { type HubInput, type HubOperation, hubRoutes } from "../protocol/hub-api.ts";
+import { missionRunVariable } from "../protocol/mission.ts";
 import { homePaths } from "../system/paths.ts";
 import { openOverSocket, requestOverSocket, type SocketRequest } from "../system/socket.ts";
 
@@ -76,9 +77,9 @@ export function isHubHost(): boolean {
   return existsSync(homePaths().hubSocket);
 }
 
-/** The hub and the daemon look at the processes; this covers an agent that outlived the daemon that started it. */
+/** The hub and the daemon look at the processes; this says it where those cannot be looked into. */
 function refuseMissions(): void {
-  const mission = process.env.AI_INTERCOM_MISSION_RUN;
+  const mission = process.env[missionRunVariable];
   if (mission) throw new IntercomError("person_only", `this command was started by mission ${mission}`);
 }
 

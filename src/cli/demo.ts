@@ -84,10 +84,10 @@ async function mission(stage: Stage, website: Agent): Promise<void> {
   await step("the mission ran (a scripted stand-in for an agent, no model)", () =>
     untilCompleted(stage, mission_id),
   );
-  const { status } = await step("its answer has come to atlas/website by itself", () =>
+  const text = await step("its answer has come to atlas/website by itself", () =>
     answered(website, mission_id),
   );
-  print(dim(`           ${status}`));
+  for (const line of text.split("\n").filter((one) => one !== "")) print(dim(`           ${line}`));
 }
 
 const cardOf = ({ text, plan }: Approval): string[] => [
@@ -122,16 +122,16 @@ async function untilCompleted(stage: Stage, id: string): Promise<void> {
   }, `mission ${id} to complete`);
 }
 
-async function answered(agent: Agent, mission: string): Promise<{ status: string }> {
-  let status = "";
+async function answered(agent: Agent, mission: string): Promise<string> {
+  let text = "";
   await until(async () => {
     const { messages } = tools.intercom_check_inbox.output.parse(
       await agent.call("intercom_check_inbox", {}),
     );
-    status = messages.find(({ from_agent }) => from_agent.endsWith(`@${mission}`))?.message ?? "";
-    return status !== "";
+    text = messages.find(({ from_agent }) => from_agent.endsWith(`@${mission}`))?.message ?? "";
+    return text !== "";
   }, "the answer in the inbox");
-  return { status };
+  return text;
 }
 
 /** Runs one step and prints how long it took. */

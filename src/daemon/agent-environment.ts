@@ -1,9 +1,7 @@
 // The environment of an agent that a mission starts: this daemon's own, so that it finds its programs and its account,
 // without any secret of ours and without what ties a process to another agent's session.
 import { isSessionVariable } from "../integrations/integration.ts";
-
-/** Every process of a run carries it, unless it drops it: what a run left behind is found by it. No secret. */
-const runVariable = "AI_INTERCOM_MISSION_RUN";
+import { missionRunVariable } from "../protocol/mission.ts";
 
 /** change how a runtime behaves, or speak to our service manager */
 const foreign =
@@ -24,9 +22,9 @@ export function agentEnvironment(
     ...(Object.fromEntries(kept) as Record<string, string>), // undefined values were filtered
     PWD: options.directory,
     AI_INTERCOM_HOME: options.home,
-    [runVariable]: options.runKey,
+    [missionRunVariable]: options.runKey,
   };
 }
 
 /** How a process's environment tells its run; compared as a whole entry. */
-export const runEntry = (runKey: string): string => `${runVariable}=${runKey}`;
+export const runEntry = (runKey: string): string => `${missionRunVariable}=${runKey}`;

@@ -199,8 +199,7 @@ export class Daemon {
       sessions: this.#sessions,
       machine: config.machine.id,
       loginFile: paths.login,
-      // what this process started itself is a mission
-      missionOf: (pid) => (pid === process.pid ? "of this daemon" : undefined),
+      missionOf: (pid) => this.#launcher.processOf(pid)?.mission_id,
     });
     const hooks = new Hooks(this.#sessions, this.#deliveries, config);
     this.#server = await serveLocalApi({

@@ -3,8 +3,9 @@
 import { formatAddress } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
 import { type HubInput, Login } from "../protocol/hub-api.ts";
+import { missionRunVariable } from "../protocol/mission.ts";
 import { readSecret, replaceFile, unlinkIfPresent } from "../system/files.ts";
-import { ancestry } from "../system/process.ts";
+import { ancestry, variableOf } from "../system/process.ts";
 import type { Link } from "./link.ts";
 import type { Sessions } from "./sessions.ts";
 
@@ -19,7 +20,7 @@ export type PersonParts = {
   machine: string;
   /** path of login.json, 0600 */
   loginFile: string;
-  /** the mission whose process is `pid`; it may have no session of its own */
+  /** the mission that started `pid`, at whatever distance; its agent may have no session */
   missionOf: (pid: number) => string | undefined;
 };
 
@@ -111,10 +112,9 @@ export class Person {
       const address = formatAddress({ kind: "session", machine, project, session: session_id });
       throw new IntercomError("person_only", `process ${pid} was started by the agent of ${address}`);
     }
-    for (const one of chain) {
-      const mission = missionOf(one.pid);
+    const marks = chain.flatMap((one) => variableOf(one.pid, missionRunVariable) ?? []);
+    for (const mission of [missionOf(pid), ...marks])
       if (mission !== undefined)
         throw new IntercomError("person_only", `process ${pid} was started by mission ${mission}`);
-    }
   }
 }

@@ -88,7 +88,7 @@ export async function missionHistory(
   return {
     mission_id: id,
     thread_id,
-    messages: page.map((step) => inMission(id, step)),
+    messages: page.map(inMission),
     ...(last === undefined ? {} : { next: last }),
   };
 }
@@ -119,8 +119,8 @@ function listed(mission: Mission): ListedMission {
   };
 }
 
-function inMission(id: string, step: MissionStep): MissionHistory["messages"][number] {
+function inMission(step: MissionStep): MissionHistory["messages"][number] {
   if (step.kind === "message") return inHistory(step.message);
-  const { seq, kind, summary, timestamp } = step.entry;
-  return { id: `${id}-${step.run}-${seq}`, run: step.run, kind, message: summary, timestamp };
+  const { kind, summary, timestamp } = step.entry;
+  return { id: step.place, run: step.run, kind, message: summary, timestamp };
 }

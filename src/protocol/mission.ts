@@ -17,6 +17,12 @@ export const newMissionId = (now = new Date()): string =>
 export const missionIdFor = (messageId: string, at: Date): string =>
   `m-${at.toISOString().slice(0, 10).replaceAll("-", "")}-${new Bun.CryptoHasher("sha256").update(messageId).digest("hex").slice(0, 6)}`;
 
+/**
+ * Environment variable that every process of a run carries, unless it drops it; its value begins with the mission's id.
+ * It marks what belongs to a run and proves nothing good of anyone. No secret.
+ */
+export const missionRunVariable = "AI_INTERCOM_MISSION_RUN";
+
 /** From asking to end. All but the first, `queued` and `running` are final; a final one can be continued. */
 export const MissionStatus = z.enum([
   "pending_approval",
@@ -260,6 +266,7 @@ export const MissionHistory = z.object({
     z.union([
       HistoryMessage,
       z.object({
+        /** also good as `after`: what came behind it */
         id: z.string(),
         run: z.number(),
         kind: MissionEntry.shape.kind,

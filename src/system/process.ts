@@ -59,6 +59,13 @@ export function environmentOf(pid: number): string[] {
   }
 }
 
+/** One variable of the environment that a process was started with; what it has changed since does not show. */
+export function variableOf(pid: number, name: string): string | undefined {
+  return environmentOf(pid)
+    .find((entry) => entry.startsWith(`${name}=`))
+    ?.slice(name.length + 1);
+}
+
 const isPid = (pid: number) => Number.isSafeInteger(pid) && pid > 0;
 
 type Stat = { name: string; parent: number; group: number; session: number; start: string };

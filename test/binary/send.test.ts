@@ -40,7 +40,7 @@ test("to many: each recipient's own truth; open sessions get it at once, the oth
   });
   expect(answer.status).toBe("error");
   const refused = (answer.recipients as ToolResult[]).find(({ to }) => to === "atlas/nothing");
-  expect(refused?.reason).toContain("no project named \"nothing\"");
+  expect(refused?.reason).toContain('no project named "nothing"');
   expect(await mnemos.read()).toEqual(["deploy at five"]);
   expect(await website.read()).toEqual(["deploy at five"]);
   expect((await fleet.machine("limn").json("inbox", "--unread")).messages).toHaveLength(1);

@@ -10,7 +10,7 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const login = { token: "secret-token", name: "ada", expires_at: "2026-12-22T00:00:00.000Z" };
 
-function scene(options: { agent?: boolean; mission?: number; ended?: boolean } = {}) {
+function scene(options: { agent?: boolean; mission?: boolean; ended?: boolean } = {}) {
   const loginFile = `${root}/${crypto.randomUUID()}.json`;
   const asked: [string, unknown][] = [];
   const person = new Person({
@@ -28,7 +28,7 @@ function scene(options: { agent?: boolean; mission?: number; ended?: boolean } =
     },
     machine: "atlas",
     loginFile,
-    missionOf: (pid) => (pid === options.mission ? "m-20261122-aaaaaa" : undefined),
+    missionOf: () => (options.mission ? "m-20261122-aaaaaa" : undefined),
   });
   return { person, asked, loginFile };
 }
@@ -65,7 +65,7 @@ test("a login is kept 0600 and its token shown to nobody; logout ends it here an
 test("an agent, a mission's process and a process that is gone are refused, whatever they ask", async () => {
   for (const [options, pid, why] of [
     [{ agent: true }, process.pid, "started by the agent of atlas/p@s-1"],
-    [{ mission: process.ppid }, process.pid, "started by mission m-20261122-aaaaaa"],
+    [{ mission: true }, process.pid, "started by mission m-20261122-aaaaaa"],
     [{}, 2 ** 22 + 1, "no process"],
   ] as const) {
     const { person, asked, loginFile } = scene(options);
