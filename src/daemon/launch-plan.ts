@@ -47,14 +47,13 @@ export function planLaunch(order: MissionOrder, planning: Planning): Launch | Re
       hint: `install it there, or set agent_launcher.commands.${name}.command; it is looked for in the daemon's PATH`,
     });
   const agent = command.format === "text" ? undefined : integrationNamed(command.format)?.missions;
-  const args = [
-    ...command.args,
-    ...(name === planning.settings.default_command ? planning.settings.default_args : []),
-  ];
+  const more = name === planning.settings.default_command ? planning.settings.default_args : [];
   const resume = resumeOf(order, agent, planning);
   if (resume.verdict === "refused") return resume;
-  const argv = [program, ...(agent ? agent.argv({ args, resume: resume.conversation }) : args)];
-  const permission = agent?.permission(args) ?? "default";
+  // the command's own arguments first: they may name the script that an interpreter runs
+  const rest = agent ? agent.argv({ args: more, resume: resume.conversation }) : more;
+  const argv = [program, ...command.args, ...rest];
+  const permission = agent?.permission(argv.slice(1)) ?? "default";
   const plan = { directory: place.directory, argv, permission };
   return {
     verdict: "ready",

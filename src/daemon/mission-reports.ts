@@ -76,7 +76,7 @@ export class MissionReports {
       if (!report) return;
       try {
         const answer = MissionReportAnswer.parse(await this.#parts.send(report));
-        crashPoint("mission.reported");
+        crashPoint("launcher.reported");
         if (this.#stopped.signal.aborted || this.#take(shipment, report, answer)) return;
         if (
           answer.entries > shipment.at.entries ||

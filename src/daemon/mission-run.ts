@@ -86,7 +86,7 @@ export class MissionRun {
     const text = missionPrompt(order, language);
     // on the disk before anything runs: a daemon that dies here finds it by its mark, or tells that it is lost
     this.#save({ state: "starting", started_at: new Date().toISOString() });
-    crashPoint("mission.before-start");
+    crashPoint("launcher.before-start");
     try {
       if (prompt === "argument" && Buffer.byteLength(text) > maxArgumentBytes)
         throw new Error(`the task is too long for an argument (${Buffer.byteLength(text)} bytes)`);
@@ -99,7 +99,7 @@ export class MissionRun {
         stdout: files.stdout,
         stderr: files.stderr,
       });
-      crashPoint("mission.started");
+      crashPoint("launcher.started");
       this.#save({ state: "running", process }, { durable: false });
       background("mission", () => exited.then((exit) => this.#ended(exit)));
     } catch (cause) {
@@ -233,7 +233,7 @@ export class MissionRun {
   #finish(end: MissionChange): void {
     const started = this.record.state !== "queued";
     this.#save({ state: "ended", end, ...(started ? { unswept: true } : {}) });
-    crashPoint("mission.ended");
+    crashPoint("launcher.ended");
     log.info("mission ended", { mission: this.key, status: end.status });
     this.#parts.onNews(this);
     this.#parts.onEnd(this);

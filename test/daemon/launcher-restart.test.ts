@@ -159,8 +159,8 @@ test("a cancel that the daemon did not live to carry out is carried out by the n
 });
 
 test.each([
-  ["mission.before-start", "started by the next daemon, once", 1, "completed"],
-  ["mission.started", "found by its mark, once", 1, "completed"],
+  ["launcher.before-start", "started by the next daemon, once", 1, "completed"],
+  ["launcher.started", "found by its mark, once", 1, "completed"],
 ])("killed at %s: %s", async (crash, _, runs, status) => {
   const root = fresh(
     'echo x >> ../../count; until [ -e ../../go ]; do sleep 0.02; done; echo \'{"type":"result","subtype":"success","is_error":false,"result":"r"}\'',
@@ -177,7 +177,7 @@ test.each([
 test("killed right after the start, and the agent gone before the next daemon: lost, never begun again", async () => {
   const root = fresh("echo x >> ../../count");
   const order = orderOf(1);
-  await daemonThatDies(root, claudish, [order], { crash: "mission.started" });
+  await daemonThatDies(root, claudish, [order], { crash: "launcher.started" });
   await waitFor("the agent to have run", () => existsSync(`${root}/count`));
   using scene = next(root, claudish);
   expect(await scene.hub.end(keyOf(order))).toMatchObject({ status: "lost" });
@@ -185,7 +185,7 @@ test("killed right after the start, and the agent gone before the next daemon: l
 });
 
 test("killed after the end was noted, or after it was reported: told once more, and no more after that", async () => {
-  for (const crash of ["mission.ended", "mission.reported:2"]) {
+  for (const crash of ["launcher.ended", "launcher.reported:2"]) {
     const root = fresh("echo out");
     const order = orderOf(1);
     await daemonThatDies(root, agent, [order], { crash });
