@@ -1,8 +1,8 @@
 // `login` and `logout`: a person at a joined machine shows the hub who they are, by a code that the hub showed them.
-import { userInfo } from "node:os";
 import { z } from "zod";
 import { IntercomError } from "../protocol/errors.ts";
 import { Invite, Login } from "../protocol/hub-api.ts";
+import { userName } from "../system/user.ts";
 import { actAsPerson, askDaemon, isHubHost } from "./access.ts";
 import { command, json } from "./command.ts";
 import { print, printJson } from "./output.ts";
@@ -25,7 +25,7 @@ export const login = command({
         hint: "at the hub: ai-intercom login; then here: ai-intercom login CODE",
       });
     const { name, expires_at } = Login.omit({ token: true }).parse(
-      await askDaemon("/api/login", { code: args.code, name: userInfo().username }),
+      await askDaemon("/api/login", { code: args.code, name: userName() }),
     );
     if (args.json) return printJson({ name, expires_at });
     print(

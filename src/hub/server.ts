@@ -1,12 +1,12 @@
 // The hub's two doors with one router behind them: TCP, where every request but five is signed by a machine, and
 // a Unix socket for the person on this host. Who asks is settled before any route is looked up.
 import { createHash, timingSafeEqual } from "node:crypto";
-import { userInfo } from "node:os";
 import { IntercomError } from "../protocol/errors.ts";
 import { type HubOperation, hubRoutes } from "../protocol/hub-api.ts";
 import { linkProtocolVersion } from "../protocol/link.ts";
 import { decodePart, findRoute, methodNotAllowed } from "../protocol/routes.ts";
 import { version } from "../protocol/version.ts";
+import { userName } from "../system/user.ts";
 import { callerPid, machineCaller, refuseAgents } from "./callers.ts";
 import type { Enrolment } from "./enrolment.ts";
 import { eventStream } from "./event-stream.ts";
@@ -149,7 +149,7 @@ export class Server {
 
 /** Whoever reaches the socket in the 0700 directory is this user. */
 function thisUser(): Asker {
-  return { kind: "person", name: userInfo().username };
+  return { kind: "person", name: userName() };
 }
 
 function signedPart({ method, url, headers }: Request, body: Uint8Array) {

@@ -36,11 +36,9 @@ async function begun(message: string): Promise<string> {
 test("ask → a person sees the whole of it → approves → the answer is in the asker's inbox, and in status", async () => {
   const text = `answer ${"long ".repeat(500)}8080`;
   const asked = await ask(text);
-  expect(asked).toMatchObject({
-    status: "pending_approval",
-    mission_id: expect.stringMatching(/^m-\d{8}-[0-9a-f]{6}$/),
-    thread_id: expect.stringMatching(/^t-/),
-  });
+  expect(asked.status).toBe("pending_approval");
+  expect(asked.mission_id).toMatch(/^m-\d{8}-[0-9a-f]{6}$/);
+  expect(asked.thread_id).toMatch(/^t-[0-9a-f]{12}$/);
   expect(await status(asked.mission_id)).toMatchObject({ status: "pending_approval", output: "" });
   const card = await pending(limn, asked.mission_id);
   expect(card).toMatchObject({
@@ -53,7 +51,7 @@ test("ask → a person sees the whole of it → approves → the answer is in th
     plan: { directory: limn.directory("mnemos") },
   });
   const shown = (await limn.run(["approvals"])).out;
-  for (const part of [text, card.plan.directory, "mission-agent.ts", "default", asked.mission_id])
+  for (const part of [text, card.plan.directory, "scripted-agent -p", "default", asked.mission_id])
     expect(shown).toContain(part);
 
   const decided = await limn.json("approvals", "approve", card.id);
@@ -180,7 +178,7 @@ test("the receiving machine's policy decides, by the whole text; a broken file d
 
 test("what it does can be seen while it runs; cancelling ends it with all that it started", async () => {
   const pidFile = `${fleet.root}/child.pid`;
-  const mission = await begun(`run sleep 300 & echo $! > ${pidFile}; wait`);
+  const mission = await begun(`run sleep 300 & echo $! | tee ${pidFile}; wait`);
   const running = await waitFor("an entry", async () => {
     const look = await status(mission);
     return look.status === "running" && look.feedback.length > 0 ? look : undefined;
@@ -207,7 +205,8 @@ test("one that waits is withdrawn by cancelling; a stranger can neither look nor
   for (const name of ["intercom_status", "intercom_cancel", "intercom_history"])
     expect((await stranger.call(name, { mission_id })).status).toBe("error");
   expect((await website.call("intercom_cancel", { mission_id })).status).toBe("cancelled");
-  expect((await limn.json("approvals")).approvals).toEqual([]);
+  const { approvals } = await limn.json("approvals");
+  expect(approvals.some((one: { mission_id: string }) => one.mission_id === mission_id)).toBe(false);
   await response(website, mission_id);
 });
 
@@ -243,7 +242,7 @@ test("an agent that fails: the asker is told how", async () => {
 test("its time limit ends it", async () => {
   const { mission_id } = await ask(`wait ${fleet.root}/never x`, { timeout: 1 });
   await approve(mission_id);
-  expect((await response(website, mission_id)).message).toContain("timed_out");
+  expect((await response(website, mission_id)).message).toContain("ran out of time");
   expect((await status(mission_id)).status).toBe("timed_out");
 });
 

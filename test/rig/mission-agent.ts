@@ -32,7 +32,7 @@ switch (verb) {
   case "run": {
     const command = words.join(" ");
     emit({ type: "assistant", message: answer([{ type: "tool_use", name: "Bash", input: { command } }]) });
-    const run = Bun.spawnSync(["/bin/sh", "-c", `${command} 2>&1`], { cwd: process.cwd() });
+    const run = Bun.spawnSync(["/bin/sh", "-c", `(${command}) 2>&1`], { cwd: process.cwd() });
     end(run.stdout.toString());
     break;
   }
