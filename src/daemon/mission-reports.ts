@@ -2,7 +2,7 @@
 // answer says what it has; what it does not have is sent again, over the next link too.
 import { IntercomError } from "../protocol/errors.ts";
 import type { HubInput } from "../protocol/hub-api.ts";
-import { type MissionEntry, MissionReportAnswer } from "../protocol/mission.ts";
+import { MissionReportAnswer } from "../protocol/mission.ts";
 import { crashPoint } from "../system/crash-point.ts";
 import { log } from "../system/log.ts";
 import { background, backoff, delay } from "../system/wait.ts";
@@ -126,18 +126,16 @@ function nextReport({ run, at }: Shipment): Report | undefined {
   const { mission_id, run: number } = record.order;
   const base = { mission_id, run: number };
   if (record.state === "queued") return undefined;
-  const entries: MissionEntry[] = story.entries.slice(at.entries, at.entries + maxEntries);
+  if (!at.running && record.process && record.started_at !== undefined)
+    return { ...base, change: { status: "running", at: record.started_at } };
+  const entries = story.entries.slice(at.entries, at.entries + maxEntries);
   const text = sliceWhole(story.output, at.output, outputUnits);
-  const running =
-    !at.running && record.process && record.started_at !== undefined
-      ? ({ status: "running", at: record.started_at } as const)
-      : undefined;
-  const content = {
-    ...(entries.length > 0 ? { entries } : {}),
-    ...(text === "" ? {} : { output: { offset: at.output, text } }),
-  };
-  if (running || entries.length > 0 || text !== "")
-    return { ...base, ...content, ...(running ? { change: running } : {}) };
+  if (entries.length > 0 || text !== "")
+    return {
+      ...base,
+      ...(entries.length > 0 ? { entries } : {}),
+      ...(text === "" ? {} : { output: { offset: at.output, text } }),
+    };
   return record.end ? { ...base, change: record.end } : undefined;
 }
 

@@ -59,6 +59,8 @@ export class MissionRun {
   readonly #parts: RunParts;
   #timer: ReturnType<typeof setInterval> | undefined;
   #exit: Exit | undefined;
+  /** we are its parent: the system tells its exit, and nothing else may */
+  #isOurs = false;
   #termAt: number | undefined;
   #killed = false;
   readonly #closed = new AbortController();
@@ -101,6 +103,7 @@ export class MissionRun {
       });
       crashPoint("launcher.started");
       this.#save({ state: "running", process }, { durable: false });
+      this.#isOurs = true;
       background("mission", () => exited.then((exit) => this.#ended(exit)));
     } catch (cause) {
       const reason = `it could not be started: ${whyNot(cause, plan.argv[0] ?? "")}`;
@@ -179,8 +182,7 @@ export class MissionRun {
     if (stop) this.#urge();
     else if (this.#overdue()) this.stop("timed_out", `it was still running after its ${this.#seconds()} s`);
     else if (this.story.size > maxStdoutBytes) this.stop("failed", "it printed more than 1 GiB");
-    // its exit is told by the system where we are its parent; a process found again is looked at
-    if (process && !isAlive(process)) setTimeout(() => this.#ended({}), lookMs).unref();
+    if (!this.#isOurs && process && !isAlive(process)) this.#ended({});
   }
 
   #hear(): void {

@@ -59,6 +59,10 @@ function next(root: string, settings: object): Scene {
 const recordOf = (root: string, order: MissionOrder): MissionRecord =>
   JSON.parse(readFileSync(`${root}/home/missions/${keyOf(order)}/record.json`, "utf8"));
 
+/** The agent runs, and the daemon has noted its process. */
+const isUp = (root: string, order: MissionOrder): boolean =>
+  existsSync(`${root}/code/app/up`) && recordOf(root, order).process !== undefined;
+
 const fresh = (text: string): string => {
   const root = mkdtempSync("/tmp/aii-msn-");
   script(root, "agent-program", text);
@@ -70,7 +74,7 @@ test("found again: it was not disturbed, its steps keep their numbers, its end i
     `echo '{"type":"assistant","message":{"id":"a1","content":[{"type":"text","text":"before"}]}}'; touch up; until [ -e ../../go ]; do sleep 0.02; done; echo '${result({ result: "the answer" })}'; touch finished; sleep 0.2`,
   );
   const order = orderOf(1);
-  await daemonThatDies(root, claudish, [order], { until: () => existsSync(`${root}/code/app/up`) });
+  await daemonThatDies(root, claudish, [order], { until: () => isUp(root, order) });
   const { pid } = recordOf(root, order).process ?? { pid: 0 };
   expect(identify(pid)).toBeDefined();
   using scene = next(root, claudish);
@@ -106,7 +110,7 @@ test("it ended while no daemon ran: judged by its last word, lost without one, a
   ] as const) {
     const root = fresh(`touch up; until [ -e ../../go ]; do sleep 0.02; done; echo '${last}'`);
     const order = orderOf(1);
-    await daemonThatDies(root, claudish, [order], { until: () => existsSync(`${root}/code/app/up`) });
+    await daemonThatDies(root, claudish, [order], { until: () => isUp(root, order) });
     const { pid } = recordOf(root, order).process ?? { pid: 0 };
     await Bun.write(`${root}/go`, "");
     await waitFor("the agent to end", () => identify(pid) === undefined);
@@ -118,7 +122,7 @@ test("it ended while no daemon ran: judged by its last word, lost without one, a
 test("text without a daemon: lost, for nothing says how it ended", async () => {
   const root = fresh("echo half; touch up; until [ -e ../../go ]; do sleep 0.02; done; echo whole");
   const order = orderOf(1);
-  await daemonThatDies(root, agent, [order], { until: () => existsSync(`${root}/code/app/up`) });
+  await daemonThatDies(root, agent, [order], { until: () => isUp(root, order) });
   const { pid } = recordOf(root, order).process ?? { pid: 0 };
   await Bun.write(`${root}/go`, "");
   await waitFor("the agent to end", () => identify(pid) === undefined);
@@ -147,7 +151,7 @@ test("the queue and the time limit outlive the daemon", async () => {
 test("a cancel that the daemon did not live to carry out is carried out by the next", async () => {
   const root = fresh("trap '' TERM; touch up; until [ -e ../../go ]; do sleep 0.02; done");
   const order = orderOf(1);
-  await daemonThatDies(root, agent, [order], { until: () => existsSync(`${root}/code/app/up`) });
+  await daemonThatDies(root, agent, [order], { until: () => isUp(root, order) });
   {
     // a daemon that dies between noting the cancel and the agent's end: stopped before its first KILL
     using scene = next(root, agent);
@@ -185,7 +189,7 @@ test("killed right after the start, and the agent gone before the next daemon: l
 });
 
 test("killed after the end was noted, or after it was reported: told once more, and no more after that", async () => {
-  for (const crash of ["launcher.ended", "launcher.reported:2"]) {
+  for (const crash of ["launcher.ended", "launcher.reported:3"]) {
     const root = fresh("echo out");
     const order = orderOf(1);
     await daemonThatDies(root, agent, [order], { crash });
