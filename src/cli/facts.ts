@@ -45,11 +45,11 @@ export const agents = command({
           ],
         ];
       return agent.sessions.map((one) => [
-        agent.sessions.length > 1 ? `${address}@${one.session_id}` : address,
+        one.session_id === agent.session?.session_id ? address : `${address}@${one.session_id}`,
         one.status,
         duration(one.uptime),
         String(one.inbox_pending),
-        oneLine(one.summary || agent.description, 60),
+        oneLine(one.summary || (one.mission_id ? `mission ${one.mission_id}` : agent.description), 60),
       ]);
     });
     print(table(["address", "status", "up", "unread", "about"], rows));

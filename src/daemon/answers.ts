@@ -52,7 +52,7 @@ export function missionOf({ payload: { mission } }: RouteInput): string | undefi
 }
 
 /** `message msg-… to limn/mnemos`, `mission m-… in limn/mnemos` */
-export function nameOf(input: RouteInput): string {
+function nameOf(input: RouteInput): string {
   const to = [input.to_agent ?? "the thread"].flat().join(", ");
   const mission = missionOf(input);
   return mission ? `mission ${mission} in ${to}` : `message ${input.payload.message_id} to ${to}`;

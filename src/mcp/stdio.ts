@@ -24,7 +24,6 @@ export async function serveStdio(): Promise<void> {
       pid: above.pid,
       cwd: process.cwd(),
       agent: agent === "unknown" ? undefined : agent,
-      mission_id: process.env.AI_INTERCOM_MISSION_ID,
       wake: wake() ? "socket" : "none",
     }),
     onEvent: async (event) => {

@@ -27,7 +27,7 @@ const messageStates = [
 export const MessageState = z.enum(messageStates);
 export type MessageState = z.infer<typeof MessageState>;
 
-export const StateChange = z.object({
+const StateChange = z.object({
   state: MessageState,
   at: Timestamp,
   reason: z.string().optional(),

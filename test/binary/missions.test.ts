@@ -52,7 +52,7 @@ test("ask → a person sees the whole of it → approves → the answer is in th
     plan: { directory: limn.directory("mnemos") },
   });
   const shown = (await limn.run(["approvals"])).out;
-  for (const part of [text, card.plan.directory, "scripted-agent -p", "default", asked.mission_id])
+  for (const part of [text, card.plan.directory, "mission-agent.ts", "default", asked.mission_id])
     expect(shown).toContain(part);
 
   const decided = await limn.json("approvals", "approve", card.id);
@@ -198,6 +198,25 @@ test("what it does can be seen while it runs; cancelling ends it with all that i
   expect((await response(website, mission)).message).toContain("cancelled");
   expect((await status(mission)).status).toBe("cancelled");
   await waitFor("its child to be gone", () => !existsSync(`/proc/${pid}`));
+});
+
+test("a message to a running mission reaches it, under its own address and no other", async () => {
+  const mission = await begun("listen");
+  const address = `limn/mnemos@${mission}`;
+  const listed = await waitFor("its session to be listed", async () => {
+    const { agents } = await website.call("intercom_list_agents", { filter: "machine:limn" });
+    const row = agents.find((one: { project_id: string }) => one.project_id === "mnemos");
+    return row.sessions.length > 0 ? row : undefined;
+  });
+  expect(listed.session).toBeNull();
+  expect(listed.sessions).toMatchObject([{ session_id: mission, mission_id: mission }]);
+  expect((await limn.run(["agents"])).out).toContain(address);
+  const wide = await website.call("intercom_chat", { to: "limn/mnemos", message: "anyone?" });
+  expect(wide.status).toBe("no_active_session");
+  const sent = await website.call("intercom_chat", { to: address, message: "hurry up" });
+  expect(sent.status).toBe("delivered");
+  const answer = await response(website, mission);
+  expect(answer.message).toContain("I heard: hurry up");
 });
 
 test("one that waits is withdrawn by cancelling; a stranger can neither look nor cancel", async () => {

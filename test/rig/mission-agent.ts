@@ -3,10 +3,14 @@
 //   answer TEXT          says TEXT
 //   wait FILE TEXT       says so, then TEXT once FILE is there
 //   run COMMAND          runs a shell command and says what it printed
+//   listen               starts its MCP server and says the first message that comes
 //   fail CODE            prints a word to stderr and exits with CODE
 //   recall               says what it was told first, in this run and before it
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { binary } from "./binary";
 
 const prompt = await Bun.stdin.text();
 const task = prompt.trimEnd().split("\n").at(-1) ?? "";
@@ -36,6 +40,9 @@ switch (verb) {
     end(run.stdout.toString());
     break;
   }
+  case "listen":
+    end(`I heard: ${await firstMessage()}`);
+    break;
   case "fail":
     say("this will fail");
     process.stderr.write("no such luck\n");
@@ -46,6 +53,23 @@ switch (verb) {
     break;
   default:
     end(`I do not know how to "${task}"`);
+}
+
+async function firstMessage(): Promise<string> {
+  const client = new Client({ name: "scripted", version: "1" });
+  const env = Object.fromEntries(
+    Object.entries(process.env).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
+  );
+  await client.connect(new StdioClientTransport({ command: binary, args: ["mcp-server"], env }));
+  for (;;) {
+    const { structuredContent } = await client.callTool({ name: "intercom_check_inbox", arguments: {} });
+    const { messages = [] } = structuredContent as { messages?: { message: string }[] };
+    if (messages[0]) {
+      await client.close();
+      return messages[0].message;
+    }
+    await Bun.sleep(20);
+  }
 }
 
 function say(text: string): void {

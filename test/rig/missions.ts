@@ -1,5 +1,5 @@
 // A fleet whose machines may start the scripted agent (mission-agent.ts), and what tests of missions ask of it.
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ScriptedAgent, ToolResult } from "./agent";
 import { Fleet, type Machine } from "./fleet";
@@ -21,19 +21,11 @@ export function missionFleet(names: string[] = ["limn", "atlas"]): Promise<Fleet
       default_command: "scripted",
       allowed_paths: [machine.directory("")],
       commands: {
-        scripted: { command: wrapper(machine), format: "claude" },
+        scripted: { command: process.execPath, args: [script], format: "claude" },
         plain: { command: "/bin/sh", args: ["-c", "echo first; cat > /dev/null; echo last"] },
       },
     },
   }));
-}
-
-/** A command of one word, as an agent CLI is. */
-function wrapper(machine: Machine): string {
-  const path = `${machine.home}-scripted-agent`;
-  writeFileSync(path, `#!/bin/sh\nexec "${process.execPath}" "${script}" "$@"\n`);
-  chmodSync(path, 0o755);
-  return path;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: the tests assert the shape
