@@ -82,7 +82,7 @@ async function mission(stage: Stage, website: Agent): Promise<void> {
   for (const line of cardOf(approval)) print(dim(`           ${line}`));
   await step("the person approves", () => stage.run("limn", ["approvals", "approve", approval.id, "--json"]));
   await step("the mission ran (a scripted stand-in for an agent, no model)", () =>
-    untilCompleted(stage, mission_id),
+    untilCompleted(website, mission_id),
   );
   const text = await step("its answer has come to atlas/website by itself", () =>
     answered(website, mission_id),
@@ -102,12 +102,12 @@ function asked(result: unknown): MissionAnswer {
   throw new IntercomError("internal", `expected pending_approval, got ${JSON.stringify(answer)}`);
 }
 
-/** Prints what it does as it happens. */
-async function untilCompleted(stage: Stage, id: string): Promise<void> {
+/** Prints what it does as it happens, as the asker sees it. */
+async function untilCompleted(agent: Agent, id: string): Promise<void> {
   const started = performance.now();
   let printed = 0;
   await until(async () => {
-    const look = MissionDetail.parse(await stage.run("limn", ["missions", "show", id, "--json"]));
+    const look = MissionDetail.parse(await agent.call("intercom_status", { mission_id: id }));
     for (const { kind, summary } of look.feedback.slice(printed)) {
       printed++;
       print(
