@@ -6,10 +6,11 @@ import { guard } from "./guard.ts";
 import { hook } from "./hook.ts";
 import { mcp } from "./mcp.ts";
 import { type Bench, type Bound, isMet, type Measured, summaryOf } from "./measure.ts";
+import { missions } from "./missions.ts";
 import { rest } from "./rest.ts";
 import { wake } from "./wake.ts";
 
-const benches: readonly Bench[] = [guard, hook, mcp, chat, wake, rest];
+const benches: readonly Bench[] = [guard, hook, mcp, chat, wake, rest, missions];
 
 type Options = { names: string[]; json: boolean; check: boolean; runs: number | undefined };
 type Result = { name: string; about: string; series: ReturnType<typeof summaryOf>; bounds: Bound[] };

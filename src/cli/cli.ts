@@ -11,7 +11,7 @@ type Entry = { description: string; load: () => Promise<Command> };
 const groups: Record<string, Record<string, Entry>> = {
   "try it": {
     demo: {
-      description: "two agents on two machines chat, here and now",
+      description: "two agents chat and one has a mission done, here and now",
       load: async () => (await import("./demo.ts")).demo,
     },
   },
@@ -59,6 +59,14 @@ const groups: Record<string, Record<string, Entry>> = {
       description: "list, approve, deny, revoke machines",
       load: async () => (await import("./machines.ts")).machines,
     },
+    login: {
+      description: "let a person's commands work on a joined machine",
+      load: async () => (await import("./login.ts")).login,
+    },
+    logout: {
+      description: "end that",
+      load: async () => (await import("./login.ts")).logout,
+    },
   },
   talk: {
     agents: { description: "who can be reached", load: async () => (await import("./facts.ts")).agents },
@@ -69,7 +77,7 @@ const groups: Record<string, Record<string, Entry>> = {
       load: async () => (await import("./conversation.ts")).inbox,
     },
     history: {
-      description: "the messages of a thread",
+      description: "the messages of a thread, the course of a mission",
       load: async () => (await import("./conversation.ts")).history,
     },
     watch: { description: "follow everything live", load: async () => (await import("./watch.ts")).watch },
@@ -78,8 +86,26 @@ const groups: Record<string, Record<string, Entry>> = {
       load: async () => (await import("./conversation.ts")).release,
     },
     status: {
-      description: "this machine, or one message",
+      description: "this machine, or one message or mission",
       load: async () => (await import("./facts.ts")).status,
+    },
+  },
+  "have it done": {
+    ask: {
+      description: "have a fresh agent do something in a project",
+      load: async () => (await import("./ask.ts")).ask,
+    },
+    missions: {
+      description: "list, show, cancel missions",
+      load: async () => (await import("./missions.ts")).missions,
+    },
+    approvals: {
+      description: "what waits for your decision; approve, deny, revoke",
+      load: async () => (await import("./approvals.ts")).approvals,
+    },
+    feedback: {
+      description: "what agents reported about ai-intercom",
+      load: async () => (await import("./feedback.ts")).feedback,
     },
   },
   operate: {
@@ -103,7 +129,16 @@ const groups: Record<string, Record<string, Entry>> = {
   },
 };
 
-const commands: Record<string, Entry> = Object.assign({}, ...Object.values(groups));
+/** started by other commands, not by people */
+const hidden: Record<string, Entry> = {
+  "stand-in": {
+    description: "the scripted agent of the demo's mission",
+    load: async () => (await import("./stand-in.ts")).standIn,
+  },
+};
+
+const shown: Record<string, Entry> = Object.assign({}, ...Object.values(groups));
+const commands: Record<string, Entry> = { ...shown, ...hidden };
 
 /** Runs one command line (without the program's name); the number is the exit code. */
 export async function main(argv: string[]): Promise<number> {
@@ -145,7 +180,7 @@ async function help(name: string | undefined): Promise<void> {
     if (!entry) throw unknownCommand(name);
     return print(await (await entry.load()).usage());
   }
-  const width = Math.max(...Object.keys(commands).map((one) => one.length));
+  const width = Math.max(...Object.keys(shown).map((one) => one.length));
   print(
     `ai-intercom ${version}: coding agents that run now talk to each other\n\nusage: ai-intercom COMMAND [options]`,
   );
@@ -159,7 +194,7 @@ async function help(name: string | undefined): Promise<void> {
 }
 
 function unknownCommand(name: string): IntercomError {
-  const matches = nearMatches(name, Object.keys(commands));
+  const matches = nearMatches(name, Object.keys(shown));
   return new IntercomError("bad_usage", `there is no command "${name}"`, {
     hint: matches.length > 0 ? `ai-intercom ${matches[0]}` : "ai-intercom --help",
   });

@@ -51,6 +51,29 @@ export function command<const A extends ArgsDef>(definition: {
   };
 }
 
+/** What `-` stands for is read from stdin. */
+export async function textOf(text: string): Promise<string> {
+  const message = text === "-" ? await Bun.stdin.text() : text;
+  if (message.trim() === "") throw new IntercomError("bad_usage", "the message is empty");
+  return message;
+}
+
+export function limitOf(text: string): number {
+  const limit = Number(text);
+  if (Number.isInteger(limit) && limit >= 1 && limit <= 1000) return limit;
+  throw new IntercomError("bad_usage", `--limit cannot be "${text}"`, {
+    hint: "a whole number from 1 to 1000",
+  });
+}
+
+/** The word of `allowed` that was given; else an error that names them, the nearest as the hint. */
+export function oneOf<const W extends string>(name: string, given: string, allowed: readonly W[]): W {
+  const found = allowed.find((word) => word === given);
+  if (found) return found;
+  const list = [allowed.slice(0, -1).join(", "), allowed.at(-1)].filter(Boolean).join(" or ");
+  throw usageError(name, `"${given}" is not ${list}`, nearMatches(given, allowed, 1));
+}
+
 function checked<A extends ArgsDef>(name: string, definition: A, argv: string[]): ParsedArgs<A> {
   const known = Object.keys(definition).filter((key) => definition[key]?.type !== "positional");
   const before = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;

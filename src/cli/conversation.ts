@@ -6,10 +6,12 @@ import { IntercomError } from "../protocol/errors.ts";
 import type { HubInput } from "../protocol/hub-api.ts";
 import { newMessageId, newThreadId, ThreadId } from "../protocol/ids.ts";
 import { ChatAnswer, History, InboxRecord, PersonInbox } from "../protocol/message.ts";
+import { MissionId } from "../protocol/mission.ts";
 import { isLate } from "../system/socket.ts";
 import { actAsPerson, askDaemon, askFacts } from "./access.ts";
-import { command, json } from "./command.ts";
-import { ago, dim, plain, print, printJson } from "./output.ts";
+import { command, json, limitOf, textOf } from "./command.ts";
+import { showCourse } from "./missions.ts";
+import { ago, dim, indent, print, printJson } from "./output.ts";
 
 export const chat = command({
   name: "chat",
@@ -69,7 +71,7 @@ export const release = command({
   examples: ["ai-intercom release t-0123456789ab"],
   run: async (args) => {
     const Released = z.object({ thread_id: z.string(), released: z.number() });
-    const answer = Released.parse(await actAsPerson(`/api/threads/${threadOf(args.thread)}/release`, {}));
+    const answer = Released.parse(await actAsPerson("release", { id: threadOf(args.thread) }));
     if (args.json) printJson(answer);
     else
       print(
@@ -96,7 +98,7 @@ export const inbox = command({
     const limit = limitOf(args.limit);
     if (args.session !== undefined) return sessionInbox(args.session, args.json);
     const { messages, waiting } = PersonInbox.parse(
-      await actAsPerson(`/api/inbox?limit=${limit}${args.unread ? "&unread=true" : ""}`),
+      await actAsPerson("human_inbox", { limit, unread: args.unread }),
     );
     if (args.json) return printJson({ messages, waiting });
     if (messages.length === 0) return print(args.unread ? "nothing new" : "no messages");
@@ -109,17 +111,21 @@ export const inbox = command({
 
 export const history = command({
   name: "history",
-  description: "the messages of a thread, oldest first",
+  description: "the messages of a thread, or the course of a mission, oldest first",
   args: {
-    id: { type: "positional", required: true, description: "the thread, for example t-0123456789ab" },
+    id: { type: "positional", required: true, description: "the thread (t-0123456789ab) or mission" },
     limit: { type: "string", default: "50", description: "the newest so many", valueHint: "N" },
     json,
   },
-  examples: ["ai-intercom history t-0123456789ab", "ai-intercom history t-0123456789ab --limit 500 --json"],
+  examples: [
+    "ai-intercom history t-0123456789ab",
+    "ai-intercom history t-0123456789ab --limit 500 --json",
+    "ai-intercom history m-20261122-1a2b3c",
+  ],
   run: async (args) => {
-    const answer = History.parse(
-      await askFacts(`/api/threads/${threadOf(args.id)}?limit=${limitOf(args.limit)}`),
-    );
+    const limit = limitOf(args.limit);
+    if (MissionId.safeParse(args.id).success) return showCourse(args.id, limit, args.json);
+    const answer = History.parse(await askFacts("thread", { id: threadOf(args.id), limit }));
     if (args.json) return printJson(answer);
     if (answer.more) print(dim("older messages did not fit into this answer"));
     for (const one of answer.messages) {
@@ -168,7 +174,7 @@ async function send(input: HubInput<"route">, asJson: boolean): Promise<number> 
 
 async function route(input: HubInput<"route">): Promise<ChatAnswer> {
   try {
-    return ChatAnswer.parse(await actAsPerson("/api/route", input));
+    return ChatAnswer.parse(await actAsPerson("route", input));
   } catch (error) {
     if (!isLate(error)) throw error;
     throw new IntercomError(error.code, `${error.message}; whether it took the message is not known`, {
@@ -178,12 +184,6 @@ async function route(input: HubInput<"route">): Promise<ChatAnswer> {
   }
 }
 
-async function textOf(text: string): Promise<string> {
-  const message = text === "-" ? await Bun.stdin.text() : text;
-  if (message.trim() === "") throw new IntercomError("bad_usage", "the message is empty");
-  return message;
-}
-
 function threadOf(text: string): string {
   const parsed = ThreadId.safeParse(text);
   if (parsed.success) return parsed.data;
@@ -191,17 +191,3 @@ function threadOf(text: string): string {
     hint: "a thread id is t- and 12 hex digits; `ai-intercom inbox` and `watch` show them",
   });
 }
-
-function limitOf(text: string): number {
-  const limit = Number(text);
-  if (Number.isInteger(limit) && limit >= 1 && limit <= 1000) return limit;
-  throw new IntercomError("bad_usage", `--limit cannot be "${text}"`, {
-    hint: "a whole number from 1 to 1000",
-  });
-}
-
-const indent = (text: string) =>
-  plain(text)
-    .split("\n")
-    .map((line) => `    ${line}`)
-    .join("\n");

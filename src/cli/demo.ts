@@ -1,27 +1,23 @@
 // `ai-intercom demo`: the product at work in a temporary home, with real parts only: a hub, two machines, two MCP
-// sessions over stdio. Leaves nothing behind.
-
-import { mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { z } from "zod";
+// sessions over stdio; only the agent of the mission is a scripted stand-in, and said to be one. Leaves nothing behind.
 import { IntercomError } from "../protocol/errors.ts";
 import { Invite } from "../protocol/hub-api.ts";
 import { MessageStatus } from "../protocol/message.ts";
+import { type Approval, ApprovalList, MissionAnswer, MissionDetail } from "../protocol/mission.ts";
 import { AgentList } from "../protocol/session.ts";
-import { ownProgram } from "../system/program.ts";
-import { delay } from "../system/wait.ts";
+import { tools } from "../protocol/tools.ts";
 import { command } from "./command.ts";
-import { McpAgent } from "./mcp-agent.ts";
+import { Stage, until } from "./demo-stage.ts";
+import type { McpAgent } from "./mcp-agent.ts";
 import { dim, print } from "./output.ts";
 
-/** ms that any one step may take */
-const stepTimeoutMs = 15_000;
+const task = "Which port does the README name?";
 const [question, answer] = ["Which port does your API listen on?", "8080. The health check is GET /livez."];
 
 export const demo = command({
   name: "demo",
   description:
-    "a hub and two machines in a temporary home, two real MCP sessions that chat; each step with its time",
+    "a hub and two machines in a temporary home, two real MCP sessions that chat, a mission; each step with its time",
   args: {},
   examples: ["ai-intercom demo"],
   run: async () => {
@@ -32,6 +28,16 @@ export const demo = command({
 
 async function play(stage: Stage): Promise<void> {
   const started = performance.now();
+  await stage.prepare("limn", "mnemos", "The API listens on port 8080.");
+  const website = await conversation(stage);
+  await mission(stage, website);
+  print(
+    `\nall of it in ${Math.round(performance.now() - started)} ms. For real: ai-intercom install claude && ai-intercom standalone`,
+  );
+}
+
+/** Two running agents; gives the one that asked. */
+async function conversation(stage: Stage): Promise<McpAgent> {
   const hubUrl = await step("start a hub and machine limn", () => stage.standalone("limn"));
   const { code } = await step("invite a second machine", async () =>
     Invite.parse(await stage.run("limn", ["invite", "--json"])),
@@ -47,11 +53,11 @@ async function play(stage: Stage): Promise<void> {
     stage.agent("atlas", "website"),
   );
   await step("atlas/website sees limn/mnemos", () => seen(website, "limn", "mnemos"));
-  const asked = await step(`atlas/website → limn/mnemos: "${question}"`, async () =>
+  const asked = await step(`atlas/website → limn/mnemos: "${question}"`, () =>
     website.says("intercom_chat", { to: "limn/mnemos", message: question }),
   );
   await step("limn/mnemos reads its inbox", () => mnemos.reads(question));
-  await step(`limn/mnemos replies: "${answer}"`, async () =>
+  await step(`limn/mnemos replies: "${answer}"`, () =>
     mnemos.says("intercom_reply", { thread_id: asked.thread_id, message: answer }),
   );
   await step("atlas/website reads the answer", () => website.reads(answer));
@@ -59,9 +65,74 @@ async function play(stage: Stage): Promise<void> {
     MessageStatus.parse(await website.call("intercom_status", { message_id: asked.message_id })),
   );
   for (const { state, at } of states) print(dim(`           ${state.padEnd(10)} ${at}`));
-  print(
-    `\nall of it in ${Math.round(performance.now() - started)} ms. For real: ai-intercom install claude && ai-intercom standalone`,
+  return website;
+}
+
+/** A fresh agent is started for one task, after the person approved it; its answer comes to who asked. */
+async function mission(stage: Stage, website: McpAgent): Promise<void> {
+  const { mission_id = "" } = await step(
+    `atlas/website asks for a mission in limn/mnemos: "${task}"`,
+    async () => asked(await website.call("intercom_ask", { to: "limn/mnemos", message: task })),
   );
+  const approval = await step("it waits for the person's approval, who sees what would run", async () => {
+    const { approvals } = ApprovalList.parse(await stage.run("limn", ["approvals", "--json"]));
+    const pending = approvals.find((one) => one.mission_id === mission_id);
+    if (!pending) throw new IntercomError("internal", `nothing waits for approval of ${mission_id}`);
+    return pending;
+  });
+  for (const line of cardOf(approval)) print(dim(`           ${line}`));
+  await step("the person approves", () => stage.run("limn", ["approvals", "approve", approval.id, "--json"]));
+  await step("the mission ran (a scripted stand-in for an agent, no model)", () =>
+    untilCompleted(website, mission_id),
+  );
+  const text = await step("its answer has come to atlas/website by itself", () =>
+    answered(website, mission_id),
+  );
+  for (const line of text.split("\n").filter((one) => one !== "")) print(dim(`           ${line}`));
+}
+
+const cardOf = ({ text, plan }: Approval): string[] => [
+  `text       ${text}`,
+  `directory  ${plan.directory}`,
+  `command    ${plan.argv.join(" ")}`,
+];
+
+function asked(result: unknown): MissionAnswer {
+  const answer = MissionAnswer.parse(result);
+  if (answer.status === "pending_approval") return answer;
+  throw new IntercomError("internal", `expected pending_approval, got ${JSON.stringify(answer)}`);
+}
+
+/** Prints what it does as it happens, as the asker sees it. */
+async function untilCompleted(agent: McpAgent, id: string): Promise<void> {
+  const started = performance.now();
+  let printed = 0;
+  await until(async () => {
+    const look = MissionDetail.parse(await agent.call("intercom_status", { mission_id: id }));
+    for (const { kind, summary } of look.feedback.slice(printed)) {
+      printed++;
+      print(
+        dim(
+          `           ${`+${Math.round(performance.now() - started)} ms`.padEnd(9)} ${kind.padEnd(8)}${summary}`,
+        ),
+      );
+    }
+    if (look.status === "completed") return true;
+    if (look.status === "queued" || look.status === "running") return false;
+    throw new IntercomError("internal", `the mission ended ${look.status}: ${look.reason ?? ""}`);
+  }, `mission ${id} to complete`);
+}
+
+async function answered(agent: McpAgent, mission: string): Promise<string> {
+  let text = "";
+  await until(async () => {
+    const { messages } = tools.intercom_check_inbox.output.parse(
+      await agent.call("intercom_check_inbox", {}),
+    );
+    text = messages.find(({ from_agent }) => from_agent.endsWith(`@${mission}`))?.message ?? "";
+    return text !== "";
+  }, "the answer in the inbox");
+  return text;
 }
 
 /** Runs one step and prints how long it took. */
@@ -79,105 +150,4 @@ async function seen(agent: McpAgent, machine: string, project: string): Promise<
       (one) => one.machine_id === machine && one.project_id === project && one.session !== null,
     );
   }, `${machine}/${project} to be listed`);
-}
-
-async function until(done: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + stepTimeoutMs;
-  while (!(await done())) {
-    if (Date.now() > deadline)
-      throw new IntercomError("internal", `waited ${stepTimeoutMs / 1000} s for ${what}`);
-    await delay(10);
-  }
-}
-
-/** The temporary home of everything the demo starts; closing it ends and removes all of it. */
-class Stage {
-  readonly #root: string;
-  readonly #servers: ReturnType<Stage["spawn"]>[] = [];
-  readonly #agents: McpAgent[] = [];
-
-  private constructor(root: string) {
-    this.#root = root;
-  }
-
-  static async open(): Promise<Stage> {
-    return new Stage(await realpath(await mkdtemp(`${tmpdir()}/ai-intercom-demo-`)));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const agent of this.#agents) await agent.close();
-    for (const server of this.#servers.reverse()) {
-      server.kill("SIGTERM");
-      await server.exited;
-    }
-    await rm(this.#root, { recursive: true, force: true });
-  }
-
-  /** Starts hub and daemon; resolves with the hub's URL. */
-  async standalone(machine: string): Promise<string> {
-    const line = await this.firstLine(this.server(machine, ["standalone", "--listen", "127.0.0.1:0"]));
-    const url = /http:\/\/\S+?(?=,|\s|$)/.exec(line)?.[0];
-    if (url === undefined) throw new IntercomError("internal", `the hub did not start: ${line}`);
-    await this.linked(machine);
-    return url;
-  }
-
-  async daemon(machine: string): Promise<void> {
-    await this.firstLine(this.server(machine, ["daemon"]));
-    await this.linked(machine);
-  }
-
-  /** Runs a command with `--json` to its end and gives its answer. */
-  async run(machine: string, words: string[]): Promise<unknown> {
-    const child = this.spawn(machine, words);
-    const [out, err, code] = await Promise.all([
-      new Response(child.stdout).text(),
-      new Response(child.stderr).text(),
-      child.exited,
-    ]);
-    if (code !== 0) throw new IntercomError("internal", `${words[0]} failed: ${err.trim()}`);
-    return JSON.parse(out);
-  }
-
-  async agent(machine: string, project: string): Promise<McpAgent> {
-    const directory = `${this.#root}/${machine}-projects/${project}`;
-    await mkdir(directory, { recursive: true });
-    const agent = await McpAgent.start(directory, this.environment(machine));
-    this.#agents.push(agent);
-    return agent;
-  }
-
-  private async linked(machine: string): Promise<void> {
-    const Status = z.object({ link: z.string() });
-    await until(
-      async () => Status.parse(await this.run(machine, ["status", "--json"])).link === "linked",
-      `${machine} to be linked`,
-    );
-  }
-
-  private server(machine: string, words: string[]) {
-    const child = this.spawn(machine, words);
-    this.#servers.push(child);
-    return child;
-  }
-
-  private spawn(machine: string, words: string[]) {
-    return Bun.spawn([...ownProgram(), ...words], {
-      env: this.environment(machine),
-      cwd: this.#root,
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-    });
-  }
-
-  private environment(machine: string): Record<string, string> {
-    const { PATH = "", HOME = "" } = process.env;
-    return { PATH, HOME, AI_INTERCOM_HOME: `${this.#root}/${machine}`, AI_INTERCOM_MACHINE_ID: machine };
-  }
-
-  private async firstLine(child: ReturnType<Stage["spawn"]>): Promise<string> {
-    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) return text;
-    return new Response(child.stderr).text();
-  }
 }

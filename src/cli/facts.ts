@@ -3,9 +3,11 @@
 import { IntercomError } from "../protocol/errors.ts";
 import { DaemonHealth } from "../protocol/local-api.ts";
 import { MessageStatus } from "../protocol/message.ts";
+import { MissionId } from "../protocol/mission.ts";
 import { AgentFilter, AgentList } from "../protocol/session.ts";
 import { askDaemon, askFacts } from "./access.ts";
 import { command, json } from "./command.ts";
+import { showMission } from "./missions.ts";
 import { duration, oneLine, print, printJson, table } from "./output.ts";
 
 export const agents = command({
@@ -26,9 +28,7 @@ export const agents = command({
       throw new IntercomError("bad_usage", `--filter cannot be "${args.filter}"`, {
         hint: "all, online, or machine:ID",
       });
-    const { agents } = AgentList.parse(
-      await askFacts(`/api/agents?filter=${encodeURIComponent(args.filter)}`),
-    );
+    const { agents } = AgentList.parse(await askFacts("agents", { filter: args.filter }));
     if (args.json) return printJson({ agents });
     if (agents.length === 0)
       return print("no agents yet; start one: ai-intercom install claude, then run claude in a project");
@@ -45,11 +45,11 @@ export const agents = command({
           ],
         ];
       return agent.sessions.map((one) => [
-        agent.sessions.length > 1 ? `${address}@${one.session_id}` : address,
+        one.session_id === agent.session?.session_id ? address : `${address}@${one.session_id}`,
         one.status,
         duration(one.uptime),
         String(one.inbox_pending),
-        oneLine(one.summary || agent.description, 60),
+        oneLine(one.summary || (one.mission_id ? `mission ${one.mission_id}` : agent.description), 60),
       ]);
     });
     print(table(["address", "status", "up", "unread", "about"], rows));
@@ -58,11 +58,19 @@ export const agents = command({
 
 export const status = command({
   name: "status",
-  description: "this machine's daemon and link, or the states of one message",
-  args: { message: { type: "positional", required: false, description: "a message id" }, json },
-  examples: ["ai-intercom status", "ai-intercom status msg-0123456789abcdef01234567"],
+  description: "this machine's daemon and link, or how one message or mission stands",
+  args: {
+    id: { type: "positional", required: false, description: "a message or a mission" },
+    json,
+  },
+  examples: [
+    "ai-intercom status",
+    "ai-intercom status msg-0123456789abcdef01234567",
+    "ai-intercom status m-20261122-1a2b3c",
+  ],
   run: async (args) => {
-    if (args.message !== undefined) return messageStatus(args.message, args.json);
+    if (MissionId.safeParse(args.id).success) return showMission(args.id ?? "", args.json);
+    if (args.id !== undefined) return messageStatus(args.id, args.json);
     const health = DaemonHealth.parse(await askDaemon("/health"));
     if (args.json) return printJson(health);
     print(
@@ -83,7 +91,7 @@ export const status = command({
 });
 
 async function messageStatus(id: string, asJson: boolean): Promise<void> {
-  const answer = MessageStatus.parse(await askFacts(`/api/messages/${encodeURIComponent(id)}`));
+  const answer = MessageStatus.parse(await askFacts("message", { id }));
   if (asJson) return printJson(answer);
   print(`${answer.message_id} in ${answer.thread_id}: ${answer.status}`);
   print(

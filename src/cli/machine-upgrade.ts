@@ -15,10 +15,9 @@ export async function upgradeMachine(
   version: string | undefined,
   asJson: boolean,
 ): Promise<void> {
-  const path = `/api/machines/${encodeURIComponent(id)}/upgrade`;
-  const before = UpgradeState.parse(await actAsPerson(path, version === undefined ? {} : { version }));
+  const before = UpgradeState.parse(await actAsPerson("machine_upgrade", { id, version }));
   if (!asJson) print(`${id} runs ${before.version}; it has begun`);
-  const after = await ended(path, before);
+  const after = await ended(id, before);
   const { status, error, to } = after.last ?? {};
   if (status !== "done")
     throw new IntercomError("upgrade_unwell", `${id} was not upgraded: ${error ?? "it did not say why"}`, {
@@ -29,10 +28,10 @@ export async function upgradeMachine(
 }
 
 /** The state after an upgrade that began later than the one that was known before. */
-async function ended(path: string, before: UpgradeState): Promise<UpgradeState> {
+async function ended(id: string, before: UpgradeState): Promise<UpgradeState> {
   const until = Date.now() + patienceMs;
   for (;;) {
-    const state = await look(path);
+    const state = await look(id);
     const begun = state?.last && state.last.at !== before.last?.at;
     if (state && begun && state.last?.status !== "running") return state;
     if (Date.now() > until)
@@ -44,9 +43,9 @@ async function ended(path: string, before: UpgradeState): Promise<UpgradeState> 
 }
 
 /** undefined while the machine is not linked: its daemon restarts. */
-async function look(path: string): Promise<UpgradeState | undefined> {
+async function look(id: string): Promise<UpgradeState | undefined> {
   try {
-    return UpgradeState.parse(await actAsPerson(path));
+    return UpgradeState.parse(await actAsPerson("machine_upgrade_state", { id }));
   } catch (thrown) {
     const error = toIntercomError(thrown);
     if (error.code === "daemon_unreachable" || error.code === "hub_unreachable") return undefined;

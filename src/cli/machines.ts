@@ -12,7 +12,7 @@ import { privateDirectory } from "../system/files.ts";
 import { loadOrCreateMachineKey } from "../system/keys.ts";
 import { homePaths } from "../system/paths.ts";
 import { actAsPerson, askDaemon, askFacts } from "./access.ts";
-import { command, json } from "./command.ts";
+import { command, json, oneOf } from "./command.ts";
 import { upgradeMachine } from "./machine-upgrade.ts";
 import { ago, print, printJson, table } from "./output.ts";
 
@@ -22,7 +22,7 @@ export const invite = command({
   args: { json },
   examples: ["ai-intercom invite", "ai-intercom invite --json"],
   run: async (args) => {
-    const answer = Invite.parse(await actAsPerson("/api/invites", {}));
+    const answer = Invite.parse(await actAsPerson("invite", {}));
     if (args.json) return printJson(answer);
     print(
       `${answer.code}\n\non the other machine, before ${answer.expires_at}:\n  ai-intercom join ${answer.code}`,
@@ -124,25 +124,20 @@ export const machines = command({
   ],
   run: async (args) => {
     if (args.action === undefined) return list(args.json);
-    if (!["approve", "deny", "revoke", "upgrade"].includes(args.action))
-      throw new IntercomError("bad_usage", `"${args.action}" is not approve, deny, revoke or upgrade`, {
-        hint: "ai-intercom machines --help",
-      });
+    const action = oneOf("machines", args.action, ["approve", "deny", "revoke", "upgrade"]);
     if (args.id === undefined)
-      throw new IntercomError("bad_usage", `which machine shall I ${args.action}?`, {
+      throw new IntercomError("bad_usage", `which machine shall I ${action}?`, {
         hint: "ai-intercom machines lists them",
       });
-    if (args.action === "upgrade") return upgradeMachine(args.id, args.version, args.json);
-    const answer = await actAsPerson(`/api/machines/${encodeURIComponent(args.id)}/${args.action}`, {});
+    if (action === "upgrade") return upgradeMachine(args.id, args.version, args.json);
+    const answer = await actAsPerson("machine_decide", { id: args.id, decision: action });
     if (args.json) return printJson(answer);
-    print(
-      `${args.id}: ${({ approve: "approved", deny: "denied", revoke: "revoked" } as Record<string, string>)[args.action]}`,
-    );
+    print(`${args.id}: ${{ approve: "approved", deny: "denied", revoke: "revoked" }[action]}`);
   },
 });
 
 async function list(asJson: boolean): Promise<void> {
-  const { machines } = MachineList.parse(await askFacts("/api/machines"));
+  const { machines } = MachineList.parse(await askFacts("machines", {}));
   if (asJson) return printJson({ machines });
   if (machines.length === 0) return print("no machines yet; enrol one: ai-intercom invite");
   print(

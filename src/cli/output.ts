@@ -54,6 +54,14 @@ export function oneLine(text: string, limit = 100): string {
   return clean.length > limit ? `${clean.slice(0, limit - 1)}…` : clean;
 }
 
+/** A text of several lines under its heading. */
+export function indent(text: string): string {
+  return plain(text)
+    .split("\n")
+    .map((line) => `    ${line}`)
+    .join("\n");
+}
+
 /** Removes what could steer a terminal; keeps line breaks and tabs. */
 export function plain(text: string): string {
   return text

@@ -49,8 +49,8 @@ export class Arrivals {
     const before = this.#overtaken(session_id, seq);
     if (before) return Promise.resolve(this.#refuse(session_id, seq, before));
     this.#refused.get(session_id)?.delete(seq);
-    const { id, thread_id, from_agent, timestamp, type } = message;
-    const record = { thread_id, from_agent, timestamp, message: message.message, id, type };
+    const { id, thread_id, from_agent, timestamp, type, priority } = message;
+    const record = { thread_id, from_agent, timestamp, message: message.message, id, type, priority };
     return new Promise((done) => {
       this.#incoming.push({ session, seq, record, done });
       if (this.#incoming.length === 1) setImmediate(() => this.#appendIncoming());

@@ -1,11 +1,14 @@
 // The daemon: one per machine. Owns its sessions and their inboxes, keeps the link to the hub, and serves the
 // local API. This file puts the parts together and runs their clocks.
 
+import type { z } from "zod";
 import { removeStaleMarkers } from "../inbox/marker.ts";
 import { Canary } from "../protocol/checkup.ts";
+import { IntercomError } from "../protocol/errors.ts";
 import type { Presence } from "../protocol/hub-api.ts";
 import { maxFrameBytes } from "../protocol/link.ts";
 import type { DaemonHealth } from "../protocol/local-api.ts";
+import { MissionCancel, MissionOrder, MissionStart } from "../protocol/mission.ts";
 import type { SessionReport } from "../protocol/session.ts";
 import { version } from "../protocol/version.ts";
 import { type Config, defaultHubUrl } from "../system/config.ts";
@@ -21,11 +24,14 @@ import { Arrivals } from "./arrivals.ts";
 import { Bells } from "./bells.ts";
 import { Checkups } from "./checkup.ts";
 import { Deliveries } from "./delivery.ts";
+import { Discovery } from "./discovery.ts";
 import { Doorbell } from "./doorbell.ts";
 import { Hooks } from "./hook.ts";
+import { Launcher } from "./launcher.ts";
 import { Link } from "./link.ts";
 import { serveLocalApi } from "./local-api.ts";
 import { Outbox } from "./outbox.ts";
+import { Person } from "./person.ts";
 import { Projects } from "./projects.ts";
 import { Sender } from "./sender.ts";
 import { SessionEvents } from "./session-events.ts";
@@ -63,6 +69,8 @@ export class Daemon {
   readonly #state: DaemonState;
   readonly #outbox: Outbox;
   readonly #projects: Projects;
+  readonly #discovery: Discovery;
+  readonly #launcher: Launcher;
   readonly #sessions: Sessions;
   readonly #arrivals: Arrivals;
   readonly #deliveries: Deliveries;
@@ -121,7 +129,9 @@ export class Daemon {
       language: config.language,
     });
     this.#upgrades = new Upgrades(config, paths);
+    this.#discovery = new Discovery(config.discovery, this.#projects);
     this.#link = this.#makeLink();
+    this.#launcher = this.#makeLauncher();
     if (this.#state.revoked) this.#link.state = "revoked";
     const parts = {
       link: this.#link,
@@ -149,6 +159,8 @@ export class Daemon {
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#presenceTimer);
     clearTimeout(this.#forgottenTimer);
+    this.#discovery.stop();
+    this.#launcher.stop();
     this.#deliveries.stop();
     this.#doorbell.stop();
     this.#waiting.stop();
@@ -184,6 +196,11 @@ export class Daemon {
     this.#deliveries.onMail = onMail;
     this.#deliveries.onRead = (session) => this.#doorbell.wasRead(session);
     this.#events.onGone = () => this.#sessions.sweep();
+    this.#sessions.missionOf = (pid) => this.#launcher.processOf(pid);
+    this.#projects.onChange = () => this.#presenceSoon();
+    this.#projects.isNeeded = (project) =>
+      this.#sessions.byProject(project).length > 0 || this.#launcher.usesProject(project);
+    this.#launcher.start();
     this.#sessions.restore();
     // not before all are restored: a bell of a session that is not there yet would be taken down
     this.#sessions.onChange = () => {
@@ -192,13 +209,21 @@ export class Daemon {
     };
     this.#sessions.onChange();
     removeStaleMarkers(paths.inbox, (marker) => isAlive(marker));
-    const parts = { sessions: this.#sessions, deliveries: this.#deliveries, link: this.#link };
+    const parts = { sessions: this.#sessions, deliveries: this.#deliveries };
     const toolCalls = new ToolCalls({
       ...parts,
+      link: this.#link,
       sender: this.#sender,
       outbox: this.#outbox,
       projects: this.#projects,
       machine: config.machine.id,
+    });
+    const person = new Person({
+      link: this.#link,
+      sessions: this.#sessions,
+      machine: config.machine.id,
+      loginFile: paths.login,
+      missionOf: (pid) => this.#launcher.processOf(pid)?.mission_id,
     });
     const hooks = new Hooks(this.#sessions, this.#deliveries, config);
     this.#server = await serveLocalApi({
@@ -206,6 +231,7 @@ export class Daemon {
       arrivals: this.#arrivals,
       socket: paths.daemonSocket,
       hooks,
+      person,
       toolCalls,
       events: this.#events,
       checkups: this.#checkups,
@@ -225,6 +251,49 @@ export class Daemon {
       forgottenGraceMs,
     );
     this.#link.start();
+    this.#discovery.start();
+  }
+
+  #makeLauncher(): Launcher {
+    const { config, paths } = this.#options;
+    const { home, policies, missions } = paths;
+    return new Launcher({
+      ...{ home, policies, missions },
+      projects: this.#projects,
+      settings: config.agent_launcher,
+      machine: config.machine.id,
+      language: config.language,
+      env: process.env,
+      link: {
+        isLinked: () => this.#link.linked,
+        send: (report) => this.#link.request("mission_report", report),
+      },
+      onChange: () => this.#presenceSoon(),
+    });
+  }
+
+  /** What the hub asks of this machine. */
+  async #answer(op: string, payload: unknown): Promise<unknown> {
+    switch (op) {
+      case "canary":
+        return this.#checkups.fromTheHub(Canary.parse(payload));
+      case "deliver":
+        return this.#arrivals.receive(payload);
+      case "mission_plan":
+        return this.#launcher.plan(readAs(MissionOrder, payload));
+      case "mission_start":
+        return this.#launcher.take(readAs(MissionStart, payload));
+      case "mission_cancel":
+        return this.#launcher.cancel(readAs(MissionCancel, payload));
+      case "upgrade":
+        return this.#upgrades.start(payload);
+      case "upgrade_state":
+        return this.#upgrades.state();
+      default:
+        throw new IntercomError("bad_request", `this machine knows no request "${op}"`, {
+          hint: "is its ai-intercom older than the hub's? ai-intercom --version",
+        });
+    }
   }
 
   #hangBells(): void {
@@ -237,13 +306,7 @@ export class Daemon {
     return new Link({
       access: () => ({ url: this.#hubUrl, machine: machine.id, key: this.#key }),
       describe: () => ({ display_name: machine.display_name, description: machine.description }),
-      answer: async (op, payload) => {
-        if (op === "canary") return this.#checkups.fromTheHub(Canary.parse(payload));
-        if (op === "upgrade") return this.#upgrades.start(payload);
-        if (op === "upgrade_state") return this.#upgrades.state();
-        if (op === "deliver") return this.#arrivals.receive(payload);
-        throw new Error(`unknown request "${op}"`);
-      },
+      answer: (op, payload) => this.#answer(op, payload),
       onLinked: () => {
         this.#arrivals.linked();
         this.#presence = this.#sendPresence();
@@ -253,6 +316,7 @@ export class Daemon {
         if (state === "linked") this.#state.setRevoked(false);
         if (state === "revoked") this.#state.setRevoked(true);
         this.#sender.flush();
+        if (state === "linked") this.#launcher.linked();
       },
     });
   }
@@ -267,7 +331,11 @@ export class Daemon {
     const sessions = this.#report();
     this.#reported = JSON.stringify(sessions);
     try {
-      await this.#link.request("presence", fitting({ sessions, projects: this.#projects.report() }));
+      const missions = this.#launcher.unfinished();
+      await this.#link.request(
+        "presence",
+        fitting({ sessions, projects: this.#projects.report(), missions }),
+      );
     } catch (error) {
       this.#reported = ""; // sent again with the next look; until then nothing is routed
       throw error;
@@ -322,6 +390,16 @@ export class Daemon {
       started_at: startedAt,
     };
   }
+}
+
+function readAs<T extends z.ZodType>(schema: T, payload: unknown): z.output<T> {
+  const parsed = schema.safeParse(payload);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new IntercomError(
+    "bad_request",
+    `this request cannot be read: ${issue?.path.join(".")}: ${issue?.message}`,
+  );
 }
 
 /** What does not fit into one frame is left out: first the descriptions, then the projects without a session. */

@@ -93,7 +93,7 @@ export class Doorbell {
    */
   consider(session: Session): void {
     const { inbox, stored } = session;
-    if (inbox.unread <= inbox.waitingOnClaim || (stored.wake ?? "none") === "none") return;
+    if (!inbox.worthWaking || (stored.wake ?? "none") === "none") return;
     const now = performance.now();
     const last = this.#rung.get(stored.session_id);
     if (last && now - last.at < last.pauseMs) return;

@@ -6,11 +6,11 @@ import { framedToolMessages } from "../inbox/framing.ts";
 import { Pong } from "../protocol/checkup.ts";
 import { IntercomError, toIntercomError } from "../protocol/errors.ts";
 import { pidHeaders } from "../protocol/hook.ts";
-import type { HubOperation } from "../protocol/hub-api.ts";
 import {
   ConfirmClaim,
   type DaemonHealth,
   DeliverLocally,
+  LoginHere,
   RegisterSession,
   type RestartAnswer,
   ToolCall,
@@ -23,7 +23,7 @@ import type { Arrivals } from "./arrivals.ts";
 import type { Checkups } from "./checkup.ts";
 import { askerOf, type Deliveries } from "./delivery.ts";
 import type { Hooks } from "./hook.ts";
-import type { Link } from "./link.ts";
+import type { Person } from "./person.ts";
 import type { SessionEvents } from "./session-events.ts";
 import { localSession } from "./session-view.ts";
 import type { Session, Sessions } from "./sessions.ts";
@@ -38,7 +38,7 @@ export type LocalApiParts = {
   toolCalls: ToolCalls;
   events: SessionEvents;
   checkups: Checkups;
-  link: Link;
+  person: Person;
   health: () => DaemonHealth;
   /** re-reads hub.url and dials anew */
   reconnect: () => void;
@@ -80,7 +80,7 @@ export async function serveLocalApi(parts: LocalApiParts): Promise<{ stop(): Pro
 }
 
 function routesOf(parts: LocalApiParts): Record<string, Handler> {
-  const { sessions, arrivals, deliveries, hooks, toolCalls, link } = parts;
+  const { sessions, arrivals, deliveries, hooks, toolCalls, person } = parts;
   const open = (id: string | undefined): Session => {
     const session = id === undefined ? undefined : sessions.get(id);
     if (!session)
@@ -89,11 +89,12 @@ function routesOf(parts: LocalApiParts): Record<string, Handler> {
       });
     return session;
   };
-  // an agent's child reads what its agent may read, whatever tool it uses
-  const asAgent = (request: Request): Record<string, string> => {
-    const agent = sessions.amongAncestors(pidHeader(request, pidHeaders.asker));
-    return agent ? { session_id: agent.stored.session_id } : {};
-  };
+  // the same paths as at the hub; an agent's child reads what its agent may read, whatever tool it uses
+  const fact =
+    (op: Parameters<Person["fact"]>[0]): Handler =>
+    (request, params, query) =>
+      // boundary: the hub checks it against the operation's schema
+      person.fact(op, { ...Object.fromEntries(query), ...params } as never, asker(request));
   return {
     "GET /health": () => parts.health(),
     "POST /api/link/reconnect": () => {
@@ -160,12 +161,19 @@ function routesOf(parts: LocalApiParts): Record<string, Handler> {
     }),
     "POST /api/tool/:name": async (request, { name = "" }) =>
       toolCalls.call(name, await body(request, ToolCall), pidHeader(request, pidHeaders.asker)),
-    "GET /api/agents": (_, __, query) => ask(link, "agents", query),
-    "GET /api/machines": (_, __, query) => ask(link, "machines", query),
-    "GET /api/threads/:id": (request, params, query) =>
-      ask(link, "thread", query, { ...params, ...asAgent(request) }),
-    "GET /api/messages/:id": (request, params, query) =>
-      ask(link, "message", query, { ...params, ...asAgent(request) }),
+    "GET /api/agents": (_, __, query) => person.listing("agents", Object.fromEntries(query)),
+    "GET /api/machines": () => person.listing("machines", {}),
+    "GET /api/threads/:id": fact("thread"),
+    "GET /api/messages/:id": fact("message"),
+    "GET /api/missions": fact("missions"),
+    "GET /api/missions/:id": fact("mission"),
+    "GET /api/missions/:id/history": fact("mission_history"),
+    "POST /api/person/:op": async (request, { op = "" }) =>
+      person.act(op, await request.json().catch(() => undefined), asker(request)),
+    "POST /api/login": async (request) => person.login(await body(request, LoginHere), asker(request)),
+    "POST /api/logout": async (request) => ({
+      status: (await person.logout(asker(request))) ? "logged_out" : "not_logged_in",
+    }),
   };
 }
 
@@ -202,16 +210,6 @@ async function claimForScript(
   };
 }
 
-/** Hub facts for the CLI of a joined machine: the same paths as at the hub, asked over the link. */
-function ask(
-  link: Link,
-  op: Extract<HubOperation, "agents" | "machines" | "thread" | "message">,
-  query: URLSearchParams,
-  params: Record<string, string> = {},
-) {
-  return link.ask(op, { ...Object.fromEntries(query), ...params } as never); // boundary: the hub checks it against its schema
-}
-
 function recipient(sessions: Sessions, { session_id, project }: DeliverLocally): Session | undefined {
   if (session_id !== undefined) return sessions.get(session_id);
   const candidates = sessions.byProject(project ?? "");
@@ -237,6 +235,8 @@ async function body<T extends z.ZodType>(request: Request, schema: T): Promise<z
     { hint: "the shapes stand in docs/architecture.md (The local API)" },
   );
 }
+
+const asker = (request: Request): number => pidHeader(request, pidHeaders.asker);
 
 function pidHeader(request: Request, name: string): number {
   const pid = Number(request.headers.get(name));

@@ -72,8 +72,12 @@ export class Outbox {
   }
 
   find(messageId: string): Extract<OutboxEntry, { kind: "route" }> | undefined {
-    for (const entry of this.#entries)
-      if (entry.kind === "route" && entry.input.payload.message_id === messageId) return entry;
+    return this.findRoute(({ payload }) => payload.message_id === messageId);
+  }
+
+  /** The oldest message that waits here and is meant. */
+  findRoute(isMeant: (input: RouteInput) => boolean): Extract<OutboxEntry, { kind: "route" }> | undefined {
+    for (const entry of this.#entries) if (entry.kind === "route" && isMeant(entry.input)) return entry;
     return undefined;
   }
 

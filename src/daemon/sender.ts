@@ -5,10 +5,26 @@ import { formatAddress, parseAddress } from "../protocol/address.ts";
 import { type ErrorCode, IntercomError, toIntercomError } from "../protocol/errors.ts";
 import type { RouteInput } from "../protocol/hub-api.ts";
 import { newThreadId, threadIdFor } from "../protocol/ids.ts";
-import { ChatAnswer } from "../protocol/message.ts";
+import type { ChatAnswer, Priority } from "../protocol/message.ts";
+import {
+  type MissionAnswer,
+  type MissionRequest,
+  type MissionType,
+  newMissionId,
+  type SendAnswer,
+} from "../protocol/mission.ts";
 import { crashPoint } from "../system/crash-point.ts";
 import { log } from "../system/log.ts";
 import { background, backoff, delay } from "../system/wait.ts";
+import {
+  type AnswerKind,
+  chatAnswers,
+  missionAnswers,
+  newsOf,
+  refusalText,
+  sendAnswers,
+  threadOf,
+} from "./answers.ts";
 import type { Arrivals } from "./arrivals.ts";
 import { hubPatienceMs, type Link } from "./link.ts";
 import type { Outbox, OutboxEntry } from "./outbox.ts";
@@ -19,20 +35,26 @@ const passingErrors = new Set<ErrorCode>(["hub_unreachable", "rate_limited", "in
 /** ms between tries of what the hub could not take */
 const firstPauseMs = 200;
 const longestPauseMs = 10_000;
+/** a thread id has 48 random bits, a mission id 24 and its day: more than one double is no accident */
+const idProposals = 3;
 
-export type Outgoing = {
-  message_id: string;
-  message: string;
+/** a project of a machine, every project of one, one project everywhere, everyone */
+const manyPattern = /^(\*|[^/*@\s]+\/\*|\*\/[^/*@\s]+)$/;
+
+type Text = { message_id: string; message: string };
+export type Chat = Text & {
   to?: string;
   thread_id?: string;
   if_no_session?: "fail" | "queue";
   /** seconds */
   expect_reply_within?: number;
 };
+export type News = Text & { to: string | string[]; priority: Priority };
+export type Asked = Text & { type: MissionType; to: string; mission: MissionRequest };
 
 type RouteEntry = Extract<OutboxEntry, { kind: "route" }>;
-/** A message on its way to the hub whose sender waits. */
-type Flight = { session: Session; input: RouteInput; kept: PromiseWithResolvers<ChatAnswer> };
+/** A message on its way to the hub whose sender waits; `kept`: in the outbox after all, and why. */
+type Flight = { session: Session; input: RouteInput; kept: PromiseWithResolvers<string> };
 
 export class Sender {
   readonly #link: Link;
@@ -65,50 +87,46 @@ export class Sender {
     this.#outbox.onAdd = () => this.flush();
   }
 
-  /** Sends as this session; the sender's name is ours to set, never the caller's. */
-  async send(session: Session, outgoing: Outgoing): Promise<ChatAnswer> {
-    this.#check(outgoing);
-    const input = this.#routeInput(session, outgoing);
-    const waiting = this.#outbox.find(outgoing.message_id);
-    if (waiting) return queued(waiting.input, "it waits on this machine for the hub");
-    if (this.#link.linked && this.#outbox.routes === 0) return this.#fly(session, input);
-    this.#refuseTurnedAway();
-    this.#outbox.add([entryOf(session, input)], { durable: true });
-    return this.#sent(session, input, queued(input, this.#link.reason ?? "the hub is away"));
+  /** One message to one running agent, or into a thread. */
+  async chat(session: Session, { to, thread_id, message, message_id, ...rest }: Chat): Promise<ChatAnswer> {
+    if (to === undefined && thread_id === undefined)
+      throw new IntercomError("bad_request", "a message needs a recipient or a thread");
+    if (to !== undefined) parseAddress(to);
+    const new_thread_id = thread_id === undefined ? threadIdFor(message_id) : undefined;
+    const payload = { message, message_id, thread_id, new_thread_id, if_no_session: "fail" as const };
+    const input = {
+      to_agent: to,
+      type: "chat" as const,
+      payload: { ...payload, ...defined(rest), priority: "normal" as const },
+    };
+    const answer = await this.#send(session, input, chatAnswers);
+    const sent = answer.status === "delivered" || answer.status === "queued" || answer.status === "held";
+    if (thread_id !== undefined && sent) this.#noteReply(session, thread_id);
+    return answer;
   }
 
-  /** Straight to the hub; into the outbox when the link breaks or the hub stays silent. */
-  async #fly(session: Session, input: RouteInput): Promise<ChatAnswer> {
-    const flight: Flight = { session, input, kept: Promise.withResolvers() };
-    flight.kept.promise.catch(() => undefined); // who waits for it may have its answer by then
-    this.#flights.add(flight);
-    const silence = `the hub has not answered for ${hubPatienceMs / 1000} s; it is sent again`;
-    const timer = setTimeout(() => this.#keepFlights(silence), hubPatienceMs);
-    try {
-      const answer = this.#request(input).then((given) => ChatAnswer.parse(given));
-      return this.#sent(session, input, await Promise.race([answer, flight.kept.promise]));
-    } catch (error) {
-      if (!(error instanceof IntercomError) || error.code !== "hub_unreachable") throw error;
-      this.#keepFlights(this.#link.reason ?? "the hub is away");
-      return this.#sent(session, input, await flight.kept.promise);
-    } finally {
-      clearTimeout(timer);
-      this.#flights.delete(flight);
-    }
+  /** News to many, which needs no answer. */
+  async tell(session: Session, { to, message, message_id, priority }: News): Promise<SendAnswer> {
+    for (const one of [to].flat()) if (!manyPattern.test(one)) parseAddress(one);
+    const payload = { message, message_id, if_no_session: "queue" as const, priority };
+    return this.#send(session, { to_agent: to, type: "send", payload }, sendAnswers);
   }
 
-  /** All at once and in the order of their calls, so that none overtakes another on its second way. */
-  #keepFlights(reason: string): void {
-    const flights = [...this.#flights];
-    this.#flights.clear();
-    try {
-      this.#refuseTurnedAway();
-      const entries = flights.map(({ session, input }) => entryOf(session, input));
-      this.#outbox.add(entries, { durable: true });
-      for (const { input, kept } of flights) kept.resolve(queued(input, reason));
-    } catch (error) {
-      for (const { kept } of flights) kept.reject(error);
-    }
+  /** A mission in a project; whoever must approve it is asked by the hub. */
+  async ask(session: Session, { type, to, message, message_id, mission }: Asked): Promise<MissionAnswer> {
+    if (parseAddress(to).kind !== "project")
+      throw new IntercomError("bad_request", `a mission runs in a project, and "${to}" is none`, {
+        hint: "give machine/project; to write to a running session or to human, use intercom_chat",
+      });
+    const payload = {
+      message,
+      message_id,
+      new_thread_id: mission.continues === undefined ? threadIdFor(message_id) : undefined,
+      if_no_session: "fail" as const,
+      priority: "normal" as const,
+      mission,
+    };
+    return this.#send(session, { to_agent: to, type, payload }, missionAnswers);
   }
 
   /** Sends what waits, oldest first, until it is empty or the link breaks. */
@@ -133,8 +151,8 @@ export class Sender {
     const [first] = head;
     if (first === undefined) return true;
     try {
-      const refusal = await this.#refusalOf(head);
-      if (refusal !== undefined && first.kind === "route") this.#tellSender(first, refusal);
+      const news = await this.#newsOf(head);
+      if (news !== undefined && first.kind === "route") this.#tellSender(first, news);
     } catch (thrown) {
       const error = toIntercomError(thrown);
       if (error.code !== "hub_unreachable") log.warn("the outbox cannot go on now", { error });
@@ -144,8 +162,8 @@ export class Sender {
     return true;
   }
 
-  /** Sends these; why the hub refuses them for good: keeping them would block everything behind them. */
-  async #refusalOf(head: readonly OutboxEntry[]): Promise<string | undefined> {
+  /** Sends these; what their sender must be told: of those that the hub refuses for good, which would block the rest. */
+  async #newsOf(head: readonly OutboxEntry[]): Promise<string | undefined> {
     const [first] = head;
     try {
       if (first?.kind === "route") return await this.#sendQueued(first);
@@ -156,7 +174,7 @@ export class Sender {
       const error = toIntercomError(thrown);
       if (passingErrors.has(error.code)) throw error;
       log.warn("the hub refused what waited in the outbox", { code: error.code, error });
-      return error.message;
+      return first?.kind === "route" ? refusalText(first.input, error.message) : undefined;
     }
   }
 
@@ -166,28 +184,75 @@ export class Sender {
     const from = parseAddress(input.from_agent);
     const from_agent =
       from.kind === "session" ? formatAddress({ ...from, machine: this.#machine }) : input.from_agent;
-    const answer = ChatAnswer.parse(await this.#request({ ...input, from_agent, payload }));
-    const refused =
-      answer.status === "no_active_session" || answer.status === "ambiguous" || answer.status === "error";
-    return refused ? (answer.reason ?? answer.error ?? answer.status) : undefined;
+    return newsOf(input, await this.#request({ ...input, from_agent, payload }));
   }
 
-  /** The hub refuses a thread id that exists already (1 in 2^48): another one is tried. */
+  /** Sends as this session; the sender's name is ours to set, never the caller's. */
+  async #send<A>(
+    session: Session,
+    outgoing: Omit<RouteInput, "from_agent">,
+    kind: AnswerKind<A>,
+  ): Promise<A> {
+    this.#checkText(outgoing.payload.message);
+    const { project, session_id } = session.stored;
+    const own = { kind: "session" as const, machine: this.#machine, project, session: session_id };
+    const input: RouteInput = { from_agent: formatAddress(own), ...outgoing };
+    const waiting = this.#outbox.find(outgoing.payload.message_id);
+    if (waiting) return kind.queued(waiting.input, "it waits on this machine for the hub");
+    if (this.#link.linked && this.#outbox.routes === 0) return this.#fly(session, input, kind);
+    this.#refuseTurnedAway();
+    this.#outbox.add([entryOf(session, input)], { durable: true });
+    crashPoint("sender.answered");
+    return kind.queued(input, this.#link.reason ?? "the hub is away");
+  }
+
+  /** Straight to the hub; into the outbox when the link breaks or the hub stays silent. */
+  async #fly<A>(session: Session, input: RouteInput, kind: AnswerKind<A>): Promise<A> {
+    const flight: Flight = { session, input, kept: Promise.withResolvers() };
+    const kept = flight.kept.promise.then((reason) => kind.queued(input, reason));
+    kept.catch(() => undefined); // who waits for it may have its answer by then
+    this.#flights.add(flight);
+    const silence = `the hub has not answered for ${hubPatienceMs / 1000} s; it is sent again`;
+    const timer = setTimeout(() => this.#keepFlights(silence), hubPatienceMs);
+    try {
+      return await Promise.race([this.#request(input).then((given) => kind.read(given)), kept]);
+    } catch (error) {
+      if (!(error instanceof IntercomError) || error.code !== "hub_unreachable") throw error;
+      this.#keepFlights(this.#link.reason ?? "the hub is away");
+      return await kept;
+    } finally {
+      clearTimeout(timer);
+      this.#flights.delete(flight);
+      crashPoint("sender.answered");
+    }
+  }
+
+  /** All at once and in the order of their calls, so that none overtakes another on its second way. */
+  #keepFlights(reason: string): void {
+    const flights = [...this.#flights];
+    this.#flights.clear();
+    try {
+      this.#refuseTurnedAway();
+      const entries = flights.map(({ session, input }) => entryOf(session, input));
+      this.#outbox.add(entries, { durable: true });
+      for (const { kept } of flights) kept.resolve(reason);
+    } catch (error) {
+      for (const { kept } of flights) kept.reject(error);
+    }
+  }
+
+  /** The hub refuses an id that stands for something else already; another one is tried. */
   async #request(input: RouteInput): Promise<unknown> {
     await this.#introduce();
-    try {
-      return await this.#link.request("route", input);
-    } catch (error) {
-      const doubled =
-        error instanceof IntercomError &&
-        error.code === "conflict" &&
-        input.payload.new_thread_id !== undefined &&
-        error.message.includes(input.payload.new_thread_id);
-      if (!doubled) throw error;
-      return this.#link.request("route", {
-        ...input,
-        payload: { ...input.payload, new_thread_id: newThreadId() },
-      });
+    let proposed = input;
+    for (let left = idProposals; ; left--) {
+      try {
+        return await this.#link.request("route", proposed);
+      } catch (error) {
+        const other = left > 0 ? withOtherIds(proposed, error) : undefined;
+        if (!other) throw error;
+        proposed = other;
+      }
     }
   }
 
@@ -198,17 +263,6 @@ export class Sender {
     } catch (cause) {
       throw new IntercomError("hub_unreachable", "the hub did not take this machine's presence", { cause });
     }
-  }
-
-  #sent(session: Session, input: RouteInput, answer: ChatAnswer): ChatAnswer {
-    crashPoint("sender.answered");
-    const thread = input.payload.thread_id;
-    if (
-      thread !== undefined &&
-      (answer.status === "delivered" || answer.status === "queued" || answer.status === "held")
-    )
-      this.#noteReply(session, thread);
-    return answer;
   }
 
   /** Only for introductions: where it cannot be kept, the message is sent all the same. */
@@ -229,10 +283,7 @@ export class Sender {
       );
   }
 
-  #check({ to, thread_id, message }: Outgoing): void {
-    if (to === undefined && thread_id === undefined)
-      throw new IntercomError("bad_request", "a message needs a recipient or a thread");
-    if (to !== undefined) parseAddress(to);
+  #checkText(message: string): void {
     if (message.trim() === "") throw new IntercomError("bad_request", "the message is empty");
     const bytes = Buffer.byteLength(message, "utf8");
     if (bytes > this.#messageBytes)
@@ -242,42 +293,18 @@ export class Sender {
       );
   }
 
-  #routeInput(
-    session: Session,
-    { message_id, message, to, thread_id, if_no_session, expect_reply_within }: Outgoing,
-  ): RouteInput {
-    return {
-      from_agent: formatAddress({
-        kind: "session",
-        machine: this.#machine,
-        project: session.stored.project,
-        session: session.stored.session_id,
-      }),
-      to_agent: to,
-      type: "chat",
-      payload: {
-        message,
-        message_id,
-        thread_id,
-        new_thread_id: thread_id === undefined ? threadIdFor(message_id) : undefined,
-        if_no_session: if_no_session ?? "fail",
-        expect_reply_within,
-      },
-    };
-  }
-
   /**
-   * What was queued here and then refused by the hub: its sender learns it in its inbox, once; one that has ended
-   * finds it there when its conversation is resumed.
+   * What became of a message that was queued here: its sender learns it in its inbox, once; one that has ended finds it
+   * there when its conversation is resumed.
    */
-  #tellSender({ session_id, input }: RouteEntry, why: string): void {
-    const { message_id, thread_id, new_thread_id } = input.payload;
+  #tellSender({ session_id, input }: RouteEntry, text: string): void {
+    const { message_id } = input.payload;
     const told = this.#arrivals.notify(session_id, {
-      thread_id: thread_id ?? new_thread_id ?? "",
+      thread_id: threadOf(input) ?? "",
       id: `${message_id}-refused`.slice(-64),
-      text: `Your message ${message_id} to ${input.to_agent ?? "the thread"} was not delivered: ${why}`,
+      text,
     });
-    if (!told) log.warn("a queued message was refused and its sender cannot be told", { message_id, why });
+    if (!told) log.warn("a queued message was refused and its sender cannot be told", { message_id, text });
   }
 }
 
@@ -285,13 +312,21 @@ function entryOf({ stored }: Session, input: RouteInput): RouteEntry {
   return { kind: "route", session_id: stored.session_id, at: new Date().toISOString(), input };
 }
 
-function queued(input: RouteInput, reason: string): ChatAnswer {
-  const { message_id, thread_id, new_thread_id } = input.payload;
-  return {
-    status: "queued",
-    thread_id: thread_id ?? new_thread_id,
-    message_id,
-    reason,
-    hint: "it is safe on this machine's disk and goes out by itself",
-  };
+/** The same request with another proposal for the id that the hub called taken; undefined: that was not why. */
+function withOtherIds(input: RouteInput, error: unknown): RouteInput | undefined {
+  if (!(error instanceof IntercomError) || error.code !== "conflict") return undefined;
+  const { new_thread_id, mission } = input.payload;
+  const payload = { ...input.payload };
+  if (new_thread_id !== undefined && error.message.includes(new_thread_id))
+    payload.new_thread_id = newThreadId();
+  else if (mission?.id !== undefined && error.message.includes(mission.id))
+    payload.mission = { ...mission, id: newMissionId() };
+  else return undefined;
+  return { ...input, payload };
+}
+
+/** Without the fields that are undefined: a default must not be overwritten by one. */
+function defined<T extends object>(fields: T): Partial<T> {
+  const given = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given) as Partial<T>; // boundary: the same keys, fewer
 }

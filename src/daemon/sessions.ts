@@ -10,9 +10,11 @@ import { IntercomError } from "../protocol/errors.ts";
 import { newSessionId } from "../protocol/ids.ts";
 import type { RegisterSession } from "../protocol/local-api.ts";
 import type { InboxRecord } from "../protocol/message.ts";
+import { MissionId } from "../protocol/mission.ts";
 import { crashPoint } from "../system/crash-point.ts";
 import { log } from "../system/log.ts";
 import { ancestry, identify, isAlive, type ProcessIdentity } from "../system/process.ts";
+import type { MissionProcess } from "./launcher.ts";
 import type { Projects } from "./projects.ts";
 import type { DaemonState, StoredSession } from "./state.ts";
 
@@ -46,6 +48,8 @@ export class Sessions {
   onChange: () => void = () => {};
   /** a session ended; its inbox is still open and is closed after this */
   onEnd: (session: Session) => void = () => {};
+  /** whether a mission started this process; known from the operating system, never from what the process says */
+  missionOf: (pid: number) => MissionProcess | undefined = () => undefined;
 
   constructor(
     state: DaemonState,
@@ -139,6 +143,12 @@ export class Sessions {
       });
     const known = this.byProcess(body.pid);
     if (known) return this.bind(known, body);
+    const mission = this.missionOf(body.pid);
+    if (mission) return this.#registerForMission(process, body, mission);
+    if (MissionId.safeParse(body.session_id).success)
+      throw new IntercomError("bad_request", `${body.session_id} is the address of a mission's own session`, {
+        hint: "leave out session_id, or wish another one",
+      });
     const before = body.native_session_id
       ? this.#resumable(body.native_session_id)
       : this.#endedAs(body.session_id);
@@ -172,7 +182,8 @@ export class Sessions {
    * ended session of ours, the process takes over its address and mail.
    */
   resume(session: Session, nativeSessionId: string): Session {
-    const before = this.#resumable(nativeSessionId);
+    // a mission's session is known by its process, whatever conversation it continues
+    const before = session.stored.mission_id === undefined ? this.#resumable(nativeSessionId) : undefined;
     if (!before || before.session_id === session.stored.session_id) return session;
     const wasNeverTold = session.provisional;
     this.end(session);
@@ -270,7 +281,27 @@ export class Sessions {
     });
   }
 
-  #create(process: ProcessIdentity, body: RegisterSession): Session {
+  /**
+   * The mission's own agent is reached as its mission, in each run again; agents that it starts have addresses of their
+   * own. None of them gets mail that is for whoever works in the project.
+   */
+  #registerForMission(
+    process: ProcessIdentity,
+    body: RegisterSession,
+    { mission_id, project, own }: MissionProcess,
+  ): Session {
+    this.sweep();
+    if (!own || this.#open.has(mission_id))
+      return this.#create(process, { ...body, session_id: undefined }, mission_id);
+    const before = this.#endedAs(mission_id);
+    const session = before
+      ? this.#reopen(before, process, { ...body, project })
+      : this.#create(process, { ...body, session_id: mission_id, project }, mission_id);
+    this.settleIdentity(session);
+    return session;
+  }
+
+  #create(process: ProcessIdentity, body: RegisterSession, mission_id?: string): Session {
     const wished = body.session_id;
     const holder = wished === undefined ? undefined : this.#open.get(wished);
     if (holder)
@@ -290,7 +321,7 @@ export class Sessions {
       summary: "",
       cwd: body.cwd,
       native_session_id: body.native_session_id,
-      mission_id: body.mission_id,
+      mission_id,
       wake: body.wake,
       config_directory: body.config_directory,
       replied: {},
@@ -340,6 +371,7 @@ export class Sessions {
     if (this.all().some((session) => session.stored.native_session_id === nativeSessionId)) return undefined;
     return this.#state.sessions
       .filter((one) => one.native_session_id === nativeSessionId && one.ended_at !== undefined)
+      .filter((one) => one.mission_id === undefined)
       .at(-1);
   }
 

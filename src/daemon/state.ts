@@ -36,6 +36,8 @@ export const StoredProject = z.object({
   description: z.string().default(""),
   capabilities: z.array(z.string()).default([]),
   tags: z.array(z.string()).default([]),
+  /** found below a scan path, and what its own files say; it is forgotten when it is found no more */
+  discovered: z.object({ description: z.string() }).optional(),
 });
 export type StoredProject = z.infer<typeof StoredProject>;
 
@@ -106,6 +108,12 @@ export class DaemonState {
     const at = this.#data.projects.findIndex((one) => one.project_id === project.project_id);
     if (at === -1) this.#data.projects.push(project);
     else this.#data.projects[at] = project;
+    this.save();
+  }
+
+  /** All of them at once: a look around may find thousands. */
+  replaceProjects(projects: StoredProject[]): void {
+    this.#data.projects = projects;
     this.save();
   }
 

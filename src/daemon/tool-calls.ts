@@ -6,7 +6,6 @@ import { formatAddress } from "../protocol/address.ts";
 import { IntercomError, toIntercomError } from "../protocol/errors.ts";
 import { newMessageId } from "../protocol/ids.ts";
 import type { ToolAnswer, ToolCall } from "../protocol/local-api.ts";
-import { History, type MessageStatus } from "../protocol/message.ts";
 import { AgentList } from "../protocol/session.ts";
 import {
   failedAnswer,
@@ -19,12 +18,13 @@ import {
 } from "../protocol/tools.ts";
 import { askerOf, type Deliveries } from "./delivery.ts";
 import type { Link } from "./link.ts";
+import { type Call as MissionCall, MissionCalls } from "./mission-calls.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Projects } from "./projects.ts";
 import type { Sender } from "./sender.ts";
 import type { Session, Sessions } from "./sessions.ts";
 
-type Call = { session: Session; messageId: string; askerPid: number };
+type Call = MissionCall & { askerPid: number };
 type Handlers = {
   [T in ToolName]: (input: ToolInput<T>, call: Call) => Promise<ToolOutput<T> & { confirm?: string }>;
 };
@@ -45,10 +45,11 @@ export class ToolCalls {
 
   constructor(parts: ToolParts) {
     this.#parts = parts;
+    const missions = new MissionCalls({ ...parts, addressOf: (session) => this.addressOf(session) });
     this.#handlers = {
       intercom_list_agents: async ({ filter }) => AgentList.parse(await parts.link.ask("agents", { filter })),
       intercom_chat: ({ to, message, if_no_session, expect_reply_within }, { session, messageId }) =>
-        parts.sender.send(session, {
+        parts.sender.chat(session, {
           to,
           message,
           if_no_session,
@@ -56,14 +57,16 @@ export class ToolCalls {
           message_id: messageId,
         }),
       intercom_reply: ({ thread_id, message }, { session, messageId }) =>
-        parts.sender.send(session, { thread_id, message, message_id: messageId }),
+        parts.sender.chat(session, { thread_id, message, message_id: messageId }),
       intercom_check_inbox: (_, call) => this.#checkInbox(call),
       intercom_register: (input, { session }) => this.#register(input, session),
-      intercom_status: ({ message_id }, { session }) => this.#status(message_id, session),
-      intercom_history: async ({ thread_id, limit }, { session }) =>
-        History.parse(
-          await parts.link.ask("thread", { id: thread_id, limit, session_id: session.stored.session_id }),
-        ),
+      intercom_ask: (input, call) => missions.ask(input, call),
+      intercom_start_agent: (input, call) => missions.startAgent(input, call),
+      intercom_send: (input, call) => missions.send(input, call),
+      intercom_status: (input, call) => missions.status(input, call),
+      intercom_history: (input, call) => missions.history(input, call),
+      intercom_cancel: (input, call) => missions.cancel(input, call),
+      intercom_report_feedback: (input, call) => missions.reportFeedback(input, call),
     };
   }
 
@@ -141,26 +144,6 @@ export class ToolCalls {
       summary === undefined ? {} : { summary: cleanText(summary).replaceAll("\n", " ") },
     );
     return { status: "updated" as const };
-  }
-
-  /** A message that still waits here is known to nobody else. */
-  async #status(message_id: string, session: Session): Promise<MessageStatus> {
-    const waiting = this.#parts.outbox.find(message_id);
-    if (waiting?.session_id === session.stored.session_id) {
-      const { thread_id, new_thread_id } = waiting.input.payload;
-      const states = [
-        {
-          state: "queued" as const,
-          at: waiting.at,
-          reason: this.#parts.link.reason ?? "waits on this machine for the hub",
-        },
-      ];
-      return { message_id, thread_id: thread_id ?? new_thread_id ?? "", status: "queued", states };
-    }
-    return (await this.#parts.link.ask("message", {
-      id: message_id,
-      session_id: session.stored.session_id,
-    })) as MessageStatus; // boundary: the hub's answer
   }
 
   addressOf(session: Session): string {

@@ -1,8 +1,10 @@
 // Who asks: an enrolled machine, proved by its signature, or the person on the hub's own host. Nothing fails open.
+import { type Address, formatAddress, parseAddress } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
 import type { Caller } from "../protocol/hub-api.ts";
+import { missionRunVariable } from "../protocol/mission.ts";
 import type { Machine } from "../store/store.ts";
-import { ancestry } from "../system/process.ts";
+import { ancestry, variableOf } from "../system/process.ts";
 import { type HttpRequest, signatureWindowSeconds, verifyRequest } from "../system/signature.ts";
 import { isoAt, type Parts } from "./parts.ts";
 
@@ -45,7 +47,32 @@ export async function refuseAgents({ store }: Parts, pid: number): Promise<void>
         "person_only",
         `process ${pid} was started by the agent of ${session.machine_id}/${session.project_id}@${session.session_id}`,
       );
+    // its agent may have no session
+    const mission = missionIn(variableOf(process.pid, missionRunVariable));
+    if (mission !== undefined && (await store.mission(mission)))
+      throw new IntercomError("person_only", `process ${pid} was started by mission ${mission}`);
   }
+}
+
+const missionIn = (mark: string | undefined): string | undefined =>
+  /^m-\d{8}-[0-9a-f]{6}/.exec(mark ?? "")?.[0];
+
+export type From = Exclude<Address, { kind: "project" }>;
+
+/** The name must be the caller's own. An ended session counts: its last words may have waited in an outbox. */
+export async function callerAddress({ store }: Parts, text: string, caller: Caller): Promise<From> {
+  const from = parseAddress(text);
+  if (from.kind === "human" && caller.kind === "person") return from;
+  if (from.kind === "session" && caller.kind === "machine" && from.machine === caller.machine) {
+    const session = await store.session(from.machine, from.session);
+    if (session?.project_id === from.project) return from;
+  }
+  throw new IntercomError("forbidden", `the caller may not write as ${formatAddress(from)}`, {
+    hint:
+      caller.kind === "person"
+        ? "the person writes as human"
+        : "a machine writes as one of the sessions that it has reported",
+  });
 }
 
 export function callerPid(request: Request): number {

@@ -23,12 +23,21 @@ export class Enrolment {
   readonly #parts: Parts;
   readonly #inviteUrl: () => string;
   readonly #tellNotices: () => void;
+  readonly #onRevoked: (machine: string) => Promise<void>;
   readonly #attempts: RateLimit;
 
-  constructor(parts: Parts, options: { inviteUrl: () => string; tellNotices: () => void }) {
+  constructor(
+    parts: Parts,
+    options: {
+      inviteUrl: () => string;
+      tellNotices: () => void;
+      onRevoked: (machine: string) => Promise<void>;
+    },
+  ) {
     this.#parts = parts;
     this.#inviteUrl = options.inviteUrl;
     this.#tellNotices = options.tellNotices;
+    this.#onRevoked = options.onRevoked;
     this.#attempts = new RateLimit({ ...wrongCodes, now: parts.now });
   }
 
@@ -94,6 +103,7 @@ export class Enrolment {
     events.states(changes);
     if (changed) this.#tell(machine);
     if (changes.length > 0) this.#tellNotices();
+    if (machine.status === "revoked") await this.#onRevoked(id);
     return joinAnswer(machine);
   }
 

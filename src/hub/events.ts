@@ -9,6 +9,8 @@ export type Watch = {
   [Symbol.dispose](): void;
 };
 
+const isEnd = (status: string) => !["pending_approval", "queued", "running"].includes(status);
+
 export class Events {
   readonly #listeners = new Set<(event: HubEvent) => void>();
   readonly #watches = new Map<string, Set<() => void>>();
@@ -28,6 +30,21 @@ export class Events {
       for (const wake of this.#watches.get(change.message_id) ?? []) wake();
       this.emit({ kind: "state", ...change });
     }
+  }
+
+  /** `until` resolves when the mission has ended, or after `ms`. `forget` stops listening. */
+  missionEnd(missionId: string, ms: number): { until: Promise<void>; forget: () => void } {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ms);
+    const unsubscribe = this.subscribe((event) => {
+      if (event.kind === "mission" && event.mission_id === missionId && isEnd(event.status)) resolve();
+    });
+    const forget = () => {
+      clearTimeout(timer);
+      unsubscribe();
+      resolve();
+    };
+    return { until: promise, forget };
   }
 
   /** Begins to watch one message now, so that no change between now and the first `changed` is missed. */

@@ -14,11 +14,14 @@ import { log } from "../system/log.ts";
 import type { HomePaths } from "../system/paths.ts";
 import { freeSocketPath, neverIdle } from "../system/socket.ts";
 import { background } from "../system/wait.ts";
+import { expireApprovals } from "./approvals.ts";
 import { Enrolment } from "./enrolment.ts";
 import { Events } from "./events.ts";
 import { type LinkSocketData, linkSocketHandler } from "./link-socket.ts";
 import { Links, offlineReason } from "./links.ts";
 import { listenAddress, localUrl, publicUrl, refuseOpenPlainHttp } from "./listen.ts";
+import { Logins } from "./logins.ts";
+import { Missions } from "./missions.ts";
 import { Notices } from "./notices.ts";
 import { Operations } from "./operations.ts";
 import { isoAt, type Parts } from "./parts.ts";
@@ -45,6 +48,7 @@ export class Hub {
   readonly #parts: Parts;
   readonly #notices: Notices;
   readonly #pruning: Pruning;
+  readonly #missions: Missions;
   readonly #stopping = new AbortController();
   readonly #lock: Lock;
   readonly #doors: Bun.Server<LinkSocketData>[] = [];
@@ -87,12 +91,23 @@ export class Hub {
     this.#parts = { store, events, links, config, speaks, now, restart: options.restart };
     this.#notices = new Notices(this.#parts);
     this.#pruning = new Pruning(this.#parts);
+    const missions = new Missions(this.#parts, tellNotices);
+    this.#missions = missions;
     const enrolment = new Enrolment(this.#parts, {
       inviteUrl: () => publicUrl(config, this.port),
       tellNotices,
+      onRevoked: (machine) => missions.revoked(machine),
     });
-    const router = new Router(this.#parts);
-    const operations = new Operations({ ...this.#parts, router, enrolment, tellNotices });
+    const router = new Router(this.#parts, missions);
+    const logins = new Logins(this.#parts);
+    const operations = new Operations({
+      ...this.#parts,
+      router,
+      enrolment,
+      missions,
+      logins,
+      tellNotices,
+    });
     this.#server = new Server(this.#parts, { operations, enrolment, stopped: this.#stopping.signal });
   }
 
@@ -129,6 +144,8 @@ export class Hub {
     links.cutSilent();
     links.retryRefused();
     events.states(await store.expire(isoAt(now())));
+    await expireApprovals({ ...this.#parts, tellNotices: () => this.#notices.tell() });
+    await this.#missions.sweep();
     this.#notices.tell();
     await this.#notices.settled();
     await store.maintain(isoAt(now()));
@@ -140,6 +157,7 @@ export class Hub {
     for (const timer of this.#timers) clearInterval(timer);
     this.#parts.links.closeAll();
     await Promise.all(this.#doors.map((door) => door.stop(true)));
+    await this.#missions.settled();
     await this.#notices.settled();
     await this.#parts.store.close();
     this.#lock.release();

@@ -29,7 +29,8 @@ export type LinkOptions = {
   machine: string;
   epoch: number;
   socket: Socket;
-  answer: (op: string, payload: unknown) => Promise<Answer>;
+  /** `heardMs`: when the request came, which may be before its turn */
+  answer: (op: string, payload: unknown, heardMs: number) => Promise<Answer>;
   now: () => number;
 };
 
@@ -57,12 +58,25 @@ export class Link {
     this.heardMs = now();
   }
 
-  /** Asks the daemon. Rejects with its error, or with `daemon_unreachable` when the link ends first. */
-  request(op: string, payload: unknown, deadlineMs: number): Promise<unknown> {
+  /**
+   * Asks the daemon. Rejects with its error, or with `daemon_unreachable` when the link ends first or, with `late`
+   * `refuse`, no answer came in time; else silence ends the link.
+   */
+  request(
+    op: string,
+    payload: unknown,
+    deadlineMs: number,
+    late: "close" | "refuse" = "close",
+  ): Promise<unknown> {
     if (!this.open) return Promise.reject(this.#gone());
     const id = this.#nextId++;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const timer = setTimeout(() => this.close(closeCodes.goingAway, "no answer"), deadlineMs);
+    const timer = setTimeout(() => {
+      if (late === "close") return this.close(closeCodes.goingAway, "no answer");
+      this.#waiting.delete(id);
+      const why = `${this.machine} did not answer within ${Math.round(deadlineMs / 1000)} s`;
+      reject(new IntercomError("daemon_unreachable", why));
+    }, deadlineMs);
     this.#waiting.set(id, { resolve, reject, timer });
     this.#send({ id, op, payload });
     return promise;
@@ -113,7 +127,8 @@ export class Link {
   }
 
   #answerInOrder(frame: RequestFrame): void {
-    const begun = this.#order.then(() => this.#begin(frame));
+    const { heardMs } = this;
+    const begun = this.#order.then(() => this.#begin(frame, heardMs));
     this.#order = begun.then(
       () => undefined,
       () => undefined,
@@ -122,10 +137,10 @@ export class Link {
   }
 
   /** Done when the next request may begin; an answer that takes longer (a sender's wait) goes on alone. */
-  async #begin({ id, op, payload }: RequestFrame): Promise<void> {
+  async #begin({ id, op, payload }: RequestFrame, heardMs: number): Promise<void> {
     if (!this.open) return;
     try {
-      const answer = await this.#answer(op, payload);
+      const answer = await this.#answer(op, payload, heardMs);
       if (answer.later === undefined) return this.#send({ re: id, ok: true, result: answer.now });
       background("link answer", () =>
         answer.later.then(

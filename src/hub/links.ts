@@ -50,7 +50,8 @@ export class Links {
       socket.close(closeCodes.replaced, "a newer link has taken over");
       return undefined;
     }
-    const answer = (op: string, payload: unknown) => run(op, payload, { kind: "machine", machine, epoch });
+    const answer = (op: string, payload: unknown, heardMs: number) =>
+      run(op, payload, { kind: "machine", machine, epoch, heardMs });
     const link = new Link({ machine, epoch, socket, now, answer });
     const pump = new Pump(link, { store, events, now }, this.#options.onFailed);
     this.#links.set(machine, { link, pump });
@@ -93,9 +94,15 @@ export class Links {
   }
 
   /** Asks the machine's daemon something; rejects when it is not linked. */
-  request(machine: string, op: string, payload: unknown, deadlineMs: number): Promise<unknown> {
+  request(
+    machine: string,
+    op: string,
+    payload: unknown,
+    deadlineMs: number,
+    late?: "close" | "refuse",
+  ): Promise<unknown> {
     const link = this.#links.get(machine)?.link;
-    if (link) return link.request(op, payload, deadlineMs);
+    if (link) return link.request(op, payload, deadlineMs, late);
     return Promise.reject(new IntercomError("daemon_unreachable", `machine ${machine} is not linked`));
   }
 

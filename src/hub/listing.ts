@@ -63,7 +63,8 @@ function listedMachine(machine: Machine, linked: boolean): ListedMachine {
 }
 
 function listedSession(session: Session, nowMs: number): ListedSession {
-  const { session_id, agent, status, summary, registered_at, inbox_pending } = session;
+  const { session_id, agent, status, summary, registered_at, inbox_pending, mission_id } = session;
   const uptime = Math.max(0, Math.floor((nowMs - Date.parse(registered_at)) / 1000));
-  return { session_id, agent, status, summary, uptime, inbox_pending };
+  const mission = mission_id === undefined ? {} : { mission_id };
+  return { session_id, agent, status, summary, uptime, inbox_pending, ...mission };
 }

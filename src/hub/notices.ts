@@ -4,9 +4,10 @@ import { parseAddress } from "../protocol/address.ts";
 import type { DueDeadline, DueNotice } from "../store/store.ts";
 import { crashPoint } from "../system/crash-point.ts";
 import { background } from "../system/wait.ts";
+import { storeMessage } from "./acceptance.ts";
 import { isoAt, type Parts } from "./parts.ts";
 import { recipientAt } from "./recipients.ts";
-import { storeMessage } from "./routing.ts";
+import { tellResponses } from "./responses.ts";
 
 export class Notices {
   readonly #parts: Parts;
@@ -38,7 +39,8 @@ export class Notices {
     for (const notice of due) await this.#tellOne(notice);
     const deadlines = await store.dueDeadlines(isoAt(now()), 100);
     for (const deadline of deadlines) await this.#tellDeadline(deadline);
-    if (due.length > 0 || deadlines.length > 0) this.#again = true;
+    const responses = await tellResponses(this.#parts);
+    if (due.length > 0 || deadlines.length > 0 || responses > 0) this.#again = true;
   }
 
   /** A nudge goes to the recipient; an answer that did not come is told to the sender and the person. */
@@ -95,7 +97,7 @@ export class Notices {
       text,
       at,
     } as const;
-    await storeMessage(this.#parts, message, [await recipientAt(this.#parts, to)]);
+    await storeMessage(this.#parts, message, [await recipientAt(this.#parts, to)], { owed: true });
   }
 }
 

@@ -3,18 +3,23 @@
 import type { z } from "zod";
 import { IntercomError } from "../protocol/errors.ts";
 import { type Caller, type HubOperation, type HubParsed, hubOperations } from "../protocol/hub-api.ts";
+import { decideApproval, listApprovals, revokeGrant } from "./approvals.ts";
 import { sendCanary } from "./canary.ts";
 import type { Enrolment } from "./enrolment.ts";
+import { listFeedback, takeFeedback } from "./feedback.ts";
 import { listAgents, listMachines } from "./listing.ts";
+import type { Logins } from "./logins.ts";
 import { releaseThread } from "./loop-guard.ts";
+import { listMissions, missionDetail, missionHistory } from "./mission-queries.ts";
+import type { Missions } from "./missions.ts";
 import { isoAt, type Parts } from "./parts.ts";
 import { takePresence, takeReceipts } from "./presence.ts";
 import { messageStatus, readInbox, threadHistory } from "./queries.ts";
 import type { Router } from "./routing.ts";
 import { askUpgrade } from "./upgrade.ts";
 
-/** `epoch`: of the link that the request came over; absent over HTTP. */
-export type Asker = Caller & { epoch?: number };
+/** `epoch`: of the link that the request came over, and when it was heard there; absent over HTTP. */
+export type Asker = Caller & { epoch?: number; heardMs?: number };
 
 /** `now` is the answer; or `later` brings it, and what the same caller asks next may begin before. */
 export type Answer = { now: unknown; later?: undefined } | { later: Promise<unknown> };
@@ -23,15 +28,23 @@ type Handlers = {
   [O in HubOperation]: (input: HubParsed<O>, asker: Asker) => Promise<Answer>;
 };
 
+type OperationParts = Parts & {
+  router: Router;
+  enrolment: Enrolment;
+  missions: Missions;
+  logins: Logins;
+  tellNotices: () => void;
+};
+
 export class Operations {
   readonly #handlers: Handlers;
 
-  constructor(parts: Parts & { router: Router; enrolment: Enrolment; tellNotices: () => void }) {
-    const { router, enrolment, store, now } = parts;
+  constructor(parts: OperationParts) {
+    const { router, enrolment, missions, logins, store, now } = parts;
     const at = () => isoAt(now());
     const answer = async (value: Promise<unknown>): Promise<Answer> => ({ now: await value });
     this.#handlers = {
-      presence: (input, asker) => answer(takePresence(parts, machineOf(asker), input, asker.epoch)),
+      presence: (input, asker) => answer(takePresence(parts, machineOf(asker), input, asker)),
       receipts: (input, asker) => answer(takeReceipts(parts, machineOf(asker), input.receipts)),
       heartbeat: (_, asker) => answer(store.sawMachine(machineOf(asker), at()).then(() => ({ time: at() }))),
       route: (input, asker) => router.route(input, asker),
@@ -49,6 +62,24 @@ export class Operations {
       invite: () => answer(enrolment.invite()),
       release: (input) => answer(releaseThread(parts, input.id)),
       human_inbox: (input) => answer(readInbox(parts, input)),
+      mission_report: (input, asker) => answer(missions.report(machineOf(asker), input)),
+      missions: (input, asker) => answer(listMissions(parts, asker, input)),
+      mission: (input, asker) => answer(missionDetail(parts, asker, input)),
+      mission_history: (input, asker) => answer(missionHistory(parts, asker, input)),
+      // later: the machine that runs it may be the one that asks
+      mission_cancel: async (input, asker) => ({ later: missions.cancel(asker, input) }),
+      approvals: (input) => answer(listApprovals(parts, input)),
+      approval_decide: async (input, asker) => ({ later: decideApproval(parts, input, nameOf(asker)) }),
+      grant_revoke: (input) => answer(revokeGrant(parts, input)),
+      feedback: (input, asker) => answer(takeFeedback(parts, asker, input)),
+      feedback_list: (input) => answer(listFeedback(parts, input)),
+      login_code: () => answer(logins.code()),
+      login: (input, asker) => answer(logins.login(machineOf(asker), input)),
+      logout: (input, asker) => answer(logins.logout(machineOf(asker), input.token)),
+      as_person: async ({ token, op, input }, asker) => {
+        const name = await logins.person(machineOf(asker), token);
+        return this.run(op, input, { kind: "person", name });
+      },
     };
   }
 
@@ -62,7 +93,7 @@ export class Operations {
   #run<O extends HubOperation>(op: O, payload: unknown, asker: Asker): Promise<Answer> {
     const { who } = hubOperations[op];
     if (who === "person" && asker.kind !== "person")
-      throw new IntercomError("person_only", "only the person on the hub's host may do this");
+      throw new IntercomError("person_only", "only a person may do this");
     if (who === "machine" && asker.kind !== "machine")
       throw new IntercomError("forbidden", "only an enrolled machine may do this");
     return this.#handlers[op](parse(op, payload), asker);
@@ -84,6 +115,11 @@ function parse<O extends HubOperation>(op: O, payload: unknown): HubParsed<O> {
     "bad_request",
     `${where ? `${where}: ` : ""}${issue?.message ?? "unreadable input"}`,
   );
+}
+
+function nameOf(asker: Asker): string {
+  if (asker.kind === "person") return asker.name;
+  throw new IntercomError("person_only", "only a person may do this");
 }
 
 function machineOf(asker: Asker): string {

@@ -3,15 +3,17 @@ import { formatAddress } from "../protocol/address.ts";
 import type { Presence, Receipt } from "../protocol/hub-api.ts";
 import type { Session } from "../store/store.ts";
 import { crashPoint } from "../system/crash-point.ts";
+import type { Missions } from "./missions.ts";
 import { isoAt, keepForSessionMs, type Parts } from "./parts.ts";
 
 type Telling = Parts & { tellNotices: () => void };
+type Heard = { epoch?: number; heardMs?: number };
 
 export async function takePresence(
-  parts: Telling,
+  parts: Telling & { missions: Missions },
   machine: string,
   snapshot: Presence,
-  epoch: number | undefined,
+  { epoch, heardMs }: Heard,
 ): Promise<{ sessions: number }> {
   const { store, events, links } = parts;
   const nowMs = parts.now();
@@ -26,6 +28,7 @@ export async function takePresence(
   events.states(changes);
   links.present(machine);
   if (changes.length > 0) parts.tellNotices();
+  await parts.missions.present(machine, snapshot.missions, heardMs ?? nowMs);
   return { sessions: snapshot.sessions.length };
 }
 

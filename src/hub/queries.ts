@@ -43,7 +43,7 @@ export async function threadHistory(
       hint: "only its ends and the person may read it",
     });
   const messages = (await store.thread(id, limit)).map(inHistory);
-  const kept = newestWithin(messages, historyBytes);
+  const kept = firstThatFit(messages.toReversed()).reverse();
   return { thread_id: id, messages: kept, ...(kept.length < messages.length ? { more: true } : {}) };
 }
 
@@ -54,18 +54,16 @@ function forgotten({ hub: { keep_days } }: Config): string | undefined {
 }
 
 /** bytes of JSON one answer may have: half a frame */
-const historyBytes = maxFrameBytes / 2;
+const answerBytes = maxFrameBytes / 2;
 
-/** The newest messages that fit, at least one; oldest first. */
-function newestWithin(messages: HistoryMessage[], limit: number): HistoryMessage[] {
+/** The first that fit into one answer, at least one. */
+export function firstThatFit<T>(items: readonly T[]): T[] {
   let bytes = 0;
-  let from = messages.length;
-  while (from > 0) {
-    bytes += Buffer.byteLength(JSON.stringify(messages[from - 1]));
-    if (bytes > limit && from < messages.length) break;
-    from -= 1;
-  }
-  return messages.slice(from);
+  const tooMany = items.findIndex((item, at) => {
+    bytes += Buffer.byteLength(JSON.stringify(item));
+    return bytes > answerBytes && at > 0;
+  });
+  return tooMany < 0 ? [...items] : items.slice(0, tooMany);
 }
 
 export async function readInbox(
@@ -77,7 +75,7 @@ export async function readInbox(
   return { messages: messages.map(inHistory), waiting };
 }
 
-function mayRead(
+export function mayRead(
   caller: Caller,
   members: Parameters<typeof isMember>[0],
   session: string | undefined,
@@ -85,9 +83,19 @@ function mayRead(
   return caller.kind === "person" || isMember(members, caller.machine, session);
 }
 
-function inHistory(stored: StoredMessage): HistoryMessage {
-  const { id, thread_id, type, from_agent, to_agent, message, timestamp } = stored;
-  return { id, thread_id, type, from_agent, to_agent, message, timestamp, status: statusOf(stored) };
+export function inHistory(stored: StoredMessage): HistoryMessage {
+  const { id, thread_id, type, from_agent, to_agent, message, timestamp, priority } = stored;
+  return {
+    id,
+    thread_id,
+    type,
+    from_agent,
+    to_agent,
+    message,
+    timestamp,
+    ...(priority ? { priority } : {}),
+    status: statusOf(stored),
+  };
 }
 
 /** Of several copies the least advanced: no more is claimed than holds for all. */

@@ -67,7 +67,7 @@ async function resolveProject(
   return { status: "no_active_session", reason: wait.reason };
 }
 
-async function requireProject({ store }: Parts, { machine, project }: ProjectAddress): Promise<void> {
+export async function requireProject({ store }: Parts, { machine, project }: ProjectAddress): Promise<void> {
   const projects = await store.projects();
   if (projects.some((known) => known.machine_id === machine && known.project_id === project)) return;
   const names = projects.map((known) => `${known.machine_id}/${known.project_id}`);

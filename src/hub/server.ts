@@ -7,6 +7,7 @@ import { protocolHeader } from "../protocol/link.ts";
 import { decodePart, findRoute, methodNotAllowed } from "../protocol/routes.ts";
 import { takes, version } from "../protocol/version.ts";
 import { answerRestart } from "../system/restart.ts";
+import { userName } from "../system/user.ts";
 import { callerPid, machineCaller, refuseAgents } from "./callers.ts";
 import type { Enrolment } from "./enrolment.ts";
 import { eventStream } from "./event-stream.ts";
@@ -25,8 +26,8 @@ type Upgrader = {
 };
 
 type Door = "tcp" | "socket";
-/** reads that show what others wrote to each other: the person's alone, agents have their tools */
-const personalReads: ReadonlySet<HubOperation> = new Set<HubOperation>(["human_inbox", "thread", "message"]);
+/** reads that show who is there; what others wrote to each other is the person's alone, agents have their tools */
+const openReads: ReadonlySet<HubOperation> = new Set<HubOperation>(["agents", "machines"]);
 
 type Visit = { request: Request; url: URL; door: Door; server: Upgrader };
 
@@ -95,14 +96,13 @@ export class Server {
       throw new IntercomError("unauthenticated", "this request is not signed");
     const body = await readBody(request);
     const asker: Asker =
-      door === "tcp" ? await machineCaller(this.#parts, signedPart(request, body)) : { kind: "person" };
+      door === "tcp" ? await machineCaller(this.#parts, signedPart(request, body)) : thisUser();
     const pid = door === "socket" ? callerPid(request) : undefined;
     if (url.pathname === "/api/link") return this.#link(visit, asker);
     if (url.pathname === "/api/restart") return this.#restart(visit, asker, pid);
     if (url.pathname === "/api/events") return this.#events(visit, asker, pid);
     const { route, params } = findRoute(hubRoutes, request.method, url.pathname);
-    const personal = request.method !== "GET" || personalReads.has(route.op);
-    if (pid !== undefined && personal) await refuseAgents(this.#parts, pid);
+    if (pid !== undefined && !openReads.has(route.op)) await refuseAgents(this.#parts, pid);
     const input = {
       ...Object.fromEntries(url.searchParams),
       ...readJson(request, body),
@@ -156,6 +156,11 @@ export class Server {
       headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
     });
   }
+}
+
+/** Whoever reaches the socket in the 0700 directory is this user. */
+function thisUser(): Asker {
+  return { kind: "person", name: userName() };
 }
 
 function signedPart({ method, url, headers }: Request, body: Uint8Array) {

@@ -19,12 +19,15 @@ const invisible =
 
 /** Idempotent. A lone surrogate becomes U+FFFD; the rest of the text is kept as written, in Unicode form C. */
 export function cleanText(text: string): string {
+  return visibleText(text).replaceAll("<", lessThan).replaceAll(">", greaterThan);
+}
+
+/** The same with its signs kept: for a task, whose commands and code must stay what they are. */
+export function visibleText(text: string): string {
   return text
     .toWellFormed()
     .replace(escapes, "")
     .replace(lineBreaks, "\n")
     .replace(invisible, "")
-    .normalize("NFC")
-    .replaceAll("<", lessThan)
-    .replaceAll(">", greaterThan);
+    .normalize("NFC");
 }

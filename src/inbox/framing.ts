@@ -25,6 +25,7 @@ export function framedToolMessages({ parts }: Pick<Delivery, "parts">): ReadMess
     from_agent: headerName(record.from_agent),
     timestamp: headerName(record.timestamp, 64),
     message: of > 1 ? `[part ${part}/${of}] ${cleanText(text)}` : cleanText(text),
+    ...(record.priority === "high" ? { priority: "high" } : {}),
     read: true,
   }));
 }
@@ -57,13 +58,8 @@ function frame({ nonce, parts, waiting }: Delivery, language: Language, age: Age
     lines.push(`[ai-intercom ${nonce}] ${fields.join(", ")}`, ...bodyLines(part.text));
   }
   if (parts.some(({ text }) => /[<>]/.test(text))) lines.push(words.signs);
-  const threads = new Set(
-    parts
-      .map(({ record }) => record)
-      .filter(isAnswerable)
-      .map(threadName),
-  );
-  for (const thread of threads) lines.push(words.reply(`intercom_reply("${thread}", "…")`));
+  for (const call of new Set(parts.map(({ record }) => nextCall(record, words))))
+    if (call !== undefined) lines.push(call);
   if (waiting > 0) lines.push(words.waiting(waiting));
   return lines.join("\n");
 }
@@ -73,11 +69,22 @@ function headerFields({ record, part, of }: DeliveredPart, words: Wording, age: 
   const fields = isAnswerable(record)
     ? [words.from(sender(record, words)), `${words.thread} ${threadName(record)}`, message, age]
     : [words.notice, message, age];
+  if (record.priority === "high") fields.push(words.high);
   return of > 1 ? [...fields, part < of ? words.part(part, of) : words.lastPart(part, of)] : fields;
 }
 
 /** A notice of the hub, or of the daemon in its name, asks for no answer. */
 const isAnswerable = ({ from_agent }: InboxRecord): boolean => from_agent !== "hub";
+
+/** How the conversation goes on; the end of a mission is answered by giving it a further task. */
+function nextCall(record: InboxRecord, words: Wording): string | undefined {
+  if (!isAnswerable(record)) return undefined;
+  const mission =
+    record.type === "response" ? /^([^@]+)@(m-\d{8}-[0-9a-f]{6})$/.exec(headerName(record.from_agent)) : null;
+  return mission
+    ? words.further(`intercom_ask("${mission[1]}", "…", mission_id: "${mission[2]}")`)
+    : words.reply(`intercom_reply("${threadName(record)}", "…")`);
+}
 const threadName = ({ thread_id }: InboxRecord): string => headerName(thread_id, 64);
 
 function sender({ from_agent, local }: InboxRecord, words: Wording): string {
@@ -85,8 +92,8 @@ function sender({ from_agent, local }: InboxRecord, words: Wording): string {
   return local ? `${headerName(from_agent)} ${words.local}` : headerName(from_agent);
 }
 
-/** A final line break begins no line of its own. */
-function bodyLines(text: string): string[] {
+/** Text as quoted lines, cleaned; a final line break begins no line of its own. */
+export function bodyLines(text: string): string[] {
   return cleanText(text)
     .replace(/\n$/, "")
     .split("\n")
@@ -100,10 +107,12 @@ type Wording = {
   local: string;
   thread: string;
   notice: string;
+  high: string;
   part: (part: number, of: number) => string;
   lastPart: (part: number, of: number) => string;
   signs: string;
   reply: (call: string) => string;
+  further: (call: string) => string;
   waiting: (count: number) => string;
 };
 
@@ -116,10 +125,12 @@ const wording: Record<Language, Wording> = {
     local: "(written by a local script)",
     thread: "thread",
     notice: "notice of the hub",
+    high: "high priority",
     part: (part, of) => `part ${part} of ${of}, the rest follows`,
     lastPart: (part, of) => `part ${part} of ${of}, the last`,
     signs: `In the quotes ${lessThan} and ${greaterThan} stand for the less-than and greater-than signs.`,
     reply: (call) => `A reply is sent with: ${call}`,
+    further: (call) => `A further task for this mission's agent is given with: ${call}`,
     waiting: (count) =>
       count === 1
         ? "1 more message waits; intercom_check_inbox gets it."
@@ -133,10 +144,12 @@ const wording: Record<Language, Wording> = {
     local: "(écrit par un script local)",
     thread: "fil",
     notice: "avis du hub",
+    high: "priorité haute",
     part: (part, of) => `partie ${part} sur ${of}, la suite arrive`,
     lastPart: (part, of) => `partie ${part} sur ${of}, la dernière`,
     signs: `Dans les citations, ${lessThan} et ${greaterThan} remplacent les signes inférieur et supérieur.`,
     reply: (call) => `Une réponse s'envoie avec : ${call}`,
+    further: (call) => `Une nouvelle tâche pour l'agent de cette mission se donne avec : ${call}`,
     waiting: (count) =>
       count === 1
         ? "1 autre message attend ; intercom_check_inbox le donne."

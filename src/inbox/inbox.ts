@@ -81,6 +81,12 @@ export class Inbox {
     return this.#file.mails.filter(({ mark, thread }) => mark === "unread" && held.has(thread)).length;
   }
 
+  /** An unread message can be taken that is worth waking an idle agent for. */
+  get worthWaking(): boolean {
+    const held = this.#heldThreads();
+    return this.#file.mails.some(({ mark, low, thread }) => mark === "unread" && !low && !held.has(thread));
+  }
+
   canAccept(count: number): boolean {
     return this.unread + count <= this.#options.unreadLimit;
   }

@@ -8,6 +8,7 @@ export type Mark = "unread" | "claimed" | "settled";
 /** A kind of message that a later version knows is no reason to lose the message. */
 const ReadableRecord = InboxRecord.extend({
   type: InboxRecord.shape.type.catch(undefined),
+  priority: InboxRecord.shape.priority.catch(undefined),
   local: InboxRecord.shape.local.catch(undefined),
 });
 
@@ -61,9 +62,9 @@ export function findRecordStart(bytes: Buffer): number {
 
 /** A fixed order of keys: whatever a body contains, the flag stands right behind `head`. */
 function aroundFlag(record: Omit<InboxRecord, "read">): { head: string; tail: string } {
-  const { thread_id, from_agent, timestamp, message, id, type, local } = record;
+  const { thread_id, from_agent, timestamp, message, id, type, priority, local } = record;
   const head = JSON.stringify({ thread_id, from_agent, timestamp, message });
-  const tail = JSON.stringify({ id, type, local });
+  const tail = JSON.stringify({ id, type, priority, local });
   return { head: `${head.slice(0, -1)},"read":`, tail: `,${tail.slice(1)}` };
 }
 

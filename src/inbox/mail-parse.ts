@@ -7,6 +7,8 @@ export type PlacedMail = {
   readonly id: string;
   readonly thread: string;
   readonly local: boolean;
+  /** no reason to wake an idle agent */
+  readonly low: boolean;
   readonly at: number;
   readonly length: number;
   readonly flagAt: number;
@@ -51,11 +53,12 @@ function salvage(raw: Buffer, damaged: Buffer[]): MailLine | undefined {
 }
 
 export function placeMail(
-  { id, thread_id, local }: Omit<InboxRecord, "read">,
+  { id, thread_id, local, priority }: Omit<InboxRecord, "read">,
   at: number,
   length: number,
   flagAt: number,
   mark: Mark,
 ): PlacedMail {
-  return { id, thread: thread_id, local: local === true, at, length, flagAt, mark };
+  const low = priority === "low";
+  return { id, thread: thread_id, local: local === true, low, at, length, flagAt, mark };
 }

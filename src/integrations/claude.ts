@@ -4,6 +4,7 @@ import type { ProcessLook } from "../system/process.ts";
 import { claudeActivity } from "./claude-activity.ts";
 import { formatClaudeHookOutput, parseClaudeHookEvent, supportsClaudeHook } from "./claude-event.ts";
 import { checkClaude, installClaude, isClaudePresent, uninstallClaude } from "./claude-install.ts";
+import { claudeMissions, isClaudeSessionVariable } from "./claude-mission.ts";
 import { claudeConfigDirectory } from "./claude-places.ts";
 import { readClaudeTranscriptLine } from "./claude-transcript.ts";
 import { claudeWaitsInHook, claudeWake, claudeWakeState } from "./claude-wake.ts";
@@ -24,6 +25,8 @@ export const claude: Integration = {
   wakeRoute: claudeWake,
   wakeState: claudeWakeState,
   waitsInHook: claudeWaitsInHook,
+  missions: claudeMissions,
+  isSessionVariable: isClaudeSessionVariable,
   install: installClaude,
   uninstall: uninstallClaude,
   check: checkClaude,

@@ -91,6 +91,38 @@ export type CheckReport = {
 /** Posts a line that starts a turn of the idle agent. Rejects when it cannot be written; proves nothing else. */
 export type Wake = (text: string) => Promise<void>;
 
+/** Something the agent of a mission did or said. */
+export type MissionStep = { kind: "tool" | "file" | "command" | "text" | "error"; summary: string };
+
+/** What one line of an agent's output tells. */
+export type MissionNews = {
+  steps: MissionStep[];
+  /** the conversation, by which the agent can continue it */
+  nativeSessionId?: string;
+  /** the id of one of its answers; lines of the same answer repeat it */
+  turn?: string;
+  /** a part of its final answer */
+  output?: string;
+  /** the agent's own word on how it ended; the latest counts */
+  verdict?: { ok: boolean; reason?: string; turns?: number; costUsd?: number };
+};
+
+/** How an agent runs a mission and what its output means. */
+export type AgentMissions = {
+  /** arguments behind the program; the task comes over standard input */
+  argv(options: { args: readonly string[]; resume?: string }): string[];
+  /** what these arguments permit, in words; `default` where nothing is set */
+  permission(args: readonly string[]): string;
+  canResume: boolean;
+  /** Foreign lines tell nothing, never an error. */
+  readLine(line: string): MissionNews;
+};
+
+/** Set by an agent for the processes of one of its own sessions; whatever a mission starts must not inherit it. */
+export function isSessionVariable(name: string): boolean {
+  return integrations.some((integration) => integration.isSessionVariable?.(name) === true);
+}
+
 export type Integration = {
   /** as in `install AGENT` and in a session's `agent` field */
   name: string;
@@ -121,6 +153,10 @@ export type Integration = {
   wakeState?(env: Record<string, string | undefined>): WakeState;
   /** Where there is no such route: does a hook of ours wait beside the idle agent, for the daemon to ring? */
   waitsInHook(env: Record<string, string | undefined>, clientVersion: string): boolean;
+
+  /** For agents that can be started for one task. */
+  missions?: AgentMissions;
+  isSessionVariable?(name: string): boolean;
 
   install(options: InstallOptions): Promise<InstallReport>;
   uninstall(options: UninstallOptions): Promise<InstallReport>;

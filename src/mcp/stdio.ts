@@ -28,7 +28,6 @@ export async function serveStdio(): Promise<void> {
       cwd: process.cwd(),
       agent: agent === "unknown" ? undefined : agent,
       config_directory: integrationOf(agent).configDirectory?.(process.env),
-      mission_id: process.env.AI_INTERCOM_MISSION_ID,
       wake: wake() ? "socket" : waitsInHook() ? "hook" : "none",
     }),
     onEvent: async (event) => {

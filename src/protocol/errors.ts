@@ -42,6 +42,16 @@ const errorTable = {
     exit: 1,
     hint: "codes work once and for 10 minutes; ask for a new one: ai-intercom invite",
   },
+  login_invalid: {
+    http: 403,
+    exit: 1,
+    hint: "codes work once and for 10 minutes; ask for a new one at the hub: ai-intercom login",
+  },
+  not_logged_in: {
+    http: 401,
+    exit: 1,
+    hint: "log in: ai-intercom login CODE (a code comes from `ai-intercom login` at the hub)",
+  },
   not_a_member: {
     http: 403,
     exit: 1,
@@ -68,6 +78,16 @@ const errorTable = {
     http: 404,
     exit: 1,
     hint: "use the message_id that the send answered; `ai-intercom watch` shows them too",
+  },
+  unknown_mission: {
+    http: 404,
+    exit: 1,
+    hint: "use the mission_id that intercom_ask answered; `ai-intercom missions` lists them",
+  },
+  unknown_approval: {
+    http: 404,
+    exit: 1,
+    hint: "ai-intercom approvals shows what waits and what is granted",
   },
   unknown_tool: { http: 404, exit: 2 },
   no_active_session: { http: 404, exit: 1 },

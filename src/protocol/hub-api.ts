@@ -4,7 +4,18 @@ import { z } from "zod";
 import { Name, SessionId } from "./address.ts";
 import { Canary } from "./checkup.ts";
 import { MessageId, newMessageId, ThreadId } from "./ids.ts";
-import { MessageState, MessageType, Timestamp } from "./message.ts";
+import { MessageState, MessageType, Priority, Timestamp } from "./message.ts";
+import {
+  ApprovalDecision,
+  ApprovalStatus,
+  Feedback,
+  GrantId,
+  MissionEntry,
+  MissionId,
+  MissionReport,
+  MissionRequest,
+  MissionStatus,
+} from "./mission.ts";
 import { AgentFilter, ProjectReport, SessionReport } from "./session.ts";
 import { MachineUpgrade } from "./upgrade.ts";
 
@@ -15,8 +26,11 @@ export const ReplySeconds = z
   .min(5)
   .max(7 * 24 * 3600);
 
-/** Who asks: an enrolled machine (by its signature) or the person (on the hub's own host). */
-export type Caller = { kind: "machine"; machine: string } | { kind: "person" };
+/**
+ * Who asks: an enrolled machine (by its signature) or a person (on the hub's own host, or logged in elsewhere).
+ * `name`: who a decision is recorded under.
+ */
+export type Caller = { kind: "machine"; machine: string } | { kind: "person"; name: string };
 
 /** A machine's report about one message in one of its sessions. Never a state its daemon cannot prove. */
 export const Receipt = z.object({
@@ -32,8 +46,11 @@ export type Receipt = z.infer<typeof Receipt>;
 export const RouteInput = z.object({
   /** must be a session of the calling machine, or `human` for the person; checked, never believed */
   from_agent: z.string().max(256),
-  /** may be absent for a message in an existing thread: it goes to the other end */
-  to_agent: z.string().max(256).optional(),
+  /**
+   * may be absent for a message in an existing thread: it goes to the other end. `send` takes many, with the
+   * patterns `machine/*`, `*` + `/project` and `*`.
+   */
+  to_agent: z.union([z.string().max(256), z.array(z.string().max(256)).min(1).max(1000)]).optional(),
   type: MessageType,
   payload: z.object({
     message: z.string(),
@@ -48,6 +65,10 @@ export const RouteInput = z.object({
     await_delivery: z.boolean().optional(),
     /** seconds: remind the recipient once, then tell the sender and the person that no answer came */
     expect_reply_within: ReplySeconds.optional(),
+    /** `send` */
+    priority: Priority.default("normal"),
+    /** `ask` and `start_agent` */
+    mission: MissionRequest.optional(),
   }),
 });
 export type RouteInput = z.infer<typeof RouteInput>;
@@ -55,6 +76,11 @@ export type RouteInput = z.infer<typeof RouteInput>;
 export const Presence = z.object({
   sessions: z.array(SessionReport).max(2000),
   projects: z.array(ProjectReport).max(5000),
+  /** runs this machine has queued or running; what the hub believes there and is not named is lost */
+  missions: z
+    .array(z.object({ mission_id: MissionId, run: z.number().int().positive() }))
+    .max(10_000)
+    .optional(),
 });
 export type Presence = z.infer<typeof Presence>;
 
@@ -103,6 +129,46 @@ export const hubOperations = {
   /** lets messages that the loop guard holds go */
   release: { who: "person", input: z.object({ id: ThreadId }) },
   human_inbox: { who: "person", input: z.object({ limit, unread: flag.default(false) }) },
+
+  mission_report: { who: "machine", input: MissionReport },
+  missions: {
+    who: "both",
+    input: z.object({ status: MissionStatus.optional(), limit, session_id: SessionId.optional() }),
+  },
+  mission: {
+    who: "both",
+    input: z.object({
+      id: MissionId,
+      session_id: SessionId.optional(),
+      /** UTF-16 units of the output to leave out */
+      output_from: z.coerce.number().int().nonnegative().default(0),
+    }),
+  },
+  mission_history: {
+    who: "both",
+    input: z.object({
+      id: MissionId,
+      session_id: SessionId.optional(),
+      limit,
+      after: z.string().max(64).optional(),
+    }),
+  },
+  /** the asker's own session, or the person */
+  mission_cancel: { who: "both", input: z.object({ id: MissionId, session_id: SessionId.optional() }) },
+  approvals: { who: "person", input: z.object({ all: flag.default(false), limit }) },
+  approval_decide: { who: "person", input: ApprovalDecision },
+  grant_revoke: { who: "person", input: z.object({ id: GrantId }) },
+  feedback: { who: "both", input: Feedback.extend({ from_agent: z.string().max(256) }) },
+  feedback_list: { who: "person", input: z.object({ limit }) },
+  /** a code by which a person on a joined machine logs in, once, within 10 minutes */
+  login_code: { who: "person", input: z.object({}) },
+  login: { who: "machine", input: z.object({ code: z.string().max(128), name: z.string().max(128) }) },
+  logout: { who: "machine", input: z.object({ token: z.string().max(128) }) },
+  /** any operation of a person, by the login of one on the calling machine */
+  as_person: {
+    who: "machine",
+    input: z.object({ token: z.string().max(128), op: z.string().max(64), input: z.unknown() }),
+  },
 } as const satisfies Record<string, { who: "machine" | "person" | "both"; input: z.ZodType }>;
 
 export type HubOperation = keyof typeof hubOperations;
@@ -137,10 +203,28 @@ export const hubRoutes: readonly {
   { method: "POST", path: "/api/threads/:id/release", op: "release" },
   { method: "GET", path: "/api/messages/:id", op: "message" },
   { method: "GET", path: "/api/inbox", op: "human_inbox" },
+  { method: "GET", path: "/api/missions", op: "missions" },
+  { method: "GET", path: "/api/missions/:id", op: "mission" },
+  { method: "GET", path: "/api/missions/:id/history", op: "mission_history" },
+  { method: "POST", path: "/api/missions/:id/cancel", op: "mission_cancel" },
+  { method: "POST", path: "/api/mission-reports", op: "mission_report" },
+  { method: "GET", path: "/api/approvals", op: "approvals" },
+  { method: "POST", path: "/api/approvals/:id", op: "approval_decide" },
+  { method: "POST", path: "/api/grants/:id/revoke", op: "grant_revoke" },
+  { method: "POST", path: "/api/feedback", op: "feedback" },
+  { method: "GET", path: "/api/feedback", op: "feedback_list" },
+  { method: "POST", path: "/api/login-codes", op: "login_code" },
+  { method: "POST", path: "/api/login", op: "login" },
+  { method: "POST", path: "/api/logout", op: "logout" },
+  { method: "POST", path: "/api/as-person", op: "as_person" },
 ];
 
 export const Invite = z.object({ code: z.string(), expires_at: Timestamp });
 export type Invite = z.infer<typeof Invite>;
+
+/** A person's login on a joined machine: kept there in a file of its own, 0600. */
+export const Login = z.object({ token: z.string(), name: z.string(), expires_at: Timestamp });
+export type Login = z.infer<typeof Login>;
 
 /** One event of `ai-intercom watch`, newline-delimited JSON on `GET /api/events`. */
 export const HubEvent = z.discriminatedUnion("kind", [
@@ -169,6 +253,32 @@ export const HubEvent = z.discriminatedUnion("kind", [
     at: Timestamp,
     address: z.string(),
     status: z.enum(["open", "ended"]),
+  }),
+  z.object({
+    kind: z.literal("mission"),
+    at: Timestamp,
+    mission_id: z.string(),
+    thread_id: z.string(),
+    run: z.number(),
+    status: MissionStatus,
+    from: z.string(),
+    to: z.string(),
+    reason: z.string().optional(),
+  }),
+  z.object({
+    kind: z.literal("mission_entry"),
+    at: Timestamp,
+    mission_id: z.string(),
+    run: z.number(),
+    entry: MissionEntry,
+  }),
+  z.object({
+    kind: z.literal("approval"),
+    at: Timestamp,
+    id: z.string(),
+    mission_id: z.string(),
+    status: ApprovalStatus,
+    by: z.string().optional(),
   }),
 ]);
 export type HubEvent = z.infer<typeof HubEvent>;

@@ -23,6 +23,7 @@ export const RegisterSession = z
     agent: z.string().max(64).optional(),
     cwd: absolutePath.optional(),
     native_session_id: z.string().max(128).optional(),
+    /** accepted and ignored: which processes belong to a mission, the daemon sees for itself */
     mission_id: z.string().max(64).optional(),
     /** where the agent keeps its own records, before a hook of it has told */
     config_directory: absolutePath.optional(),
@@ -95,6 +96,9 @@ export const ToolAnswer = z.object({
   confirm: z.string().optional(),
 });
 export type ToolAnswer = z.infer<typeof ToolAnswer>;
+
+/** `POST /api/login`: a person logs in at the hub, by a code shown there. */
+export const LoginHere = z.object({ code: z.string().min(1).max(128), name: z.string().min(1).max(128) });
 
 export const ConfirmClaim = z.object({ session_id: SessionId, nonce: z.string().regex(/^[0-9a-f]{32}$/) });
 

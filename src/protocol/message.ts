@@ -5,6 +5,10 @@ import { MessageId, ThreadId } from "./ids.ts";
 export const MessageType = z.enum(["ask", "send", "response", "start_agent", "status", "chat"]);
 export type MessageType = z.infer<typeof MessageType>;
 
+/** `low` never wakes an idle agent; `high` is marked as such where the agent reads it. */
+export const Priority = z.enum(["low", "normal", "high"]);
+export type Priority = z.infer<typeof Priority>;
+
 /** ISO 8601, UTC. */
 export const Timestamp = z.iso.datetime();
 
@@ -23,14 +27,13 @@ const messageStates = [
 export const MessageState = z.enum(messageStates);
 export type MessageState = z.infer<typeof MessageState>;
 
-export const StateChange = z.object({
+const StateChange = z.object({
   state: MessageState,
   at: Timestamp,
   reason: z.string().optional(),
   /** whose copy, where a message has several recipients */
   to: z.string().optional(),
 });
-export type StateChange = z.infer<typeof StateChange>;
 
 /** A message as it travels hub → daemon and as history shows it. */
 export const Message = z.object({
@@ -42,6 +45,8 @@ export const Message = z.object({
   to_agent: z.string(),
   message: z.string(),
   timestamp: Timestamp,
+  /** absent: normal */
+  priority: Priority.optional(),
 });
 export type Message = z.infer<typeof Message>;
 
@@ -54,6 +59,7 @@ export const InboxRecord = z.object({
   read: z.boolean(),
   id: z.string(),
   type: MessageType.optional(),
+  priority: Priority.optional(),
   local: z.literal(true).optional(),
 });
 export type InboxRecord = z.infer<typeof InboxRecord>;
@@ -67,6 +73,7 @@ export const ReadMessage = z.object({
   message: z.string(),
   /** `2 of 3` where a message was too long for one delivery */
   part: z.string().optional(),
+  priority: z.literal("high").optional(),
   read: z.literal(true),
 });
 export type ReadMessage = z.infer<typeof ReadMessage>;

@@ -45,6 +45,8 @@ export const ListedSession = z.object({
   /** whole seconds since the session registered */
   uptime: z.number(),
   inbox_pending: z.number(),
+  /** set for a session that a mission started: `machine/project` never reaches it */
+  mission_id: z.string().optional(),
 });
 export type ListedSession = z.infer<typeof ListedSession>;
 

@@ -1,7 +1,7 @@
 // Copies of messages on their way, one per recipient, in SQLite: their states and the history of those. Every
 // function runs inside a transaction of the caller.
 import type { Database } from "bun:sqlite";
-import type { MessageState } from "../protocol/message.ts";
+import type { MessageState, Priority } from "../protocol/message.ts";
 import type { DueNotice, Finding, Outgoing, Session, StateRecord } from "./store.ts";
 
 export type DeliveryRow = {
@@ -64,11 +64,15 @@ export function owesNotice(db: Database, seq: number, about: DueNotice["about"])
 }
 
 export function undelivered(db: Database, machine: string, after: number, limit: number): Outgoing[] {
-  type Row = Outgoing["message"] & { seq: number; session_id: string };
+  type Row = Omit<Outgoing["message"], "priority"> & {
+    seq: number;
+    session_id: string;
+    priority: Priority | null;
+  };
   return db
     .query<Row, [string, number, number]>(
       `SELECT d.seq, d.session_id, m.id, m.thread_id, m.type, m.from_agent, d.address AS to_agent, m.message,
-         m.timestamp
+         m.timestamp, m.priority
        FROM deliveries d
        JOIN messages m ON m.id = d.message_id
        JOIN sessions s ON s.machine_id = d.machine_id AND s.session_id = d.session_id AND s.ended_at IS NULL
@@ -76,7 +80,11 @@ export function undelivered(db: Database, machine: string, after: number, limit:
        ORDER BY d.seq LIMIT ?`,
     )
     .all(machine, after, limit)
-    .map(({ seq, session_id, ...message }) => ({ seq, session_id, message }));
+    .map(({ seq, session_id, priority, ...message }) => ({
+      seq,
+      session_id,
+      message: priority === null ? message : { ...message, priority },
+    }));
 }
 
 /** Only a copy that still waits is changed: an answer may come after a receipt has said more. */

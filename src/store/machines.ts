@@ -1,6 +1,7 @@
 // Machines, invites and nonces in SQLite. Every function runs inside a transaction of the caller.
 import type { Database } from "bun:sqlite";
 import { failWaiting } from "./deliveries.ts";
+import { endLogins } from "./logins.ts";
 import type { Decision, JoinOutcome, JoinRequest, Machine, MachineStatus, StateRecord } from "./store.ts";
 
 const columns =
@@ -63,6 +64,7 @@ export function decideMachine(
   const [from, to] = decisions[decision];
   if (!known || !from.includes(known.status)) return { machine: known, changed: false, changes: [] };
   db.query("UPDATE machines SET status = ?, epoch = epoch + 1 WHERE id = ?").run(to, id);
+  if (to === "revoked") endLogins(db, id);
   const changes: StateRecord[] = to === "revoked" ? failWaiting(db, id, `machine ${id} was revoked`, at) : [];
   return { machine: findMachine(db, id), changed: true, changes };
 }

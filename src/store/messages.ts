@@ -1,7 +1,7 @@
 // Messages, threads and who is in them, in SQLite. Every function runs inside a transaction of the caller.
 import type { Database } from "bun:sqlite";
 import { type Address, formatAddress } from "../protocol/address.ts";
-import type { Message } from "../protocol/message.ts";
+import type { Message, Priority } from "../protocol/message.ts";
 import { addDeadline, dropDeadline } from "./deadlines.ts";
 import { type DeliveryRow, deliveryColumns, recordState, setState } from "./deliveries.ts";
 import { hasHeld, isLoop, type Released, release } from "./loop-guard.ts";
@@ -18,8 +18,8 @@ import type {
   StoredMessage,
 } from "./store.ts";
 
-const messageColumns = "seq, id, hash, thread_id, type, from_agent, to_agent, message, timestamp";
-type MessageRow = Message & { seq: number; hash: string };
+const messageColumns = "seq, id, hash, thread_id, type, from_agent, to_agent, message, timestamp, priority";
+type MessageRow = Omit<Message, "priority"> & { seq: number; hash: string; priority: Priority | null };
 
 /** Message, thread, members, copies and the states of answered messages: all or nothing. */
 export function accept(
@@ -151,37 +151,38 @@ export function readHumanInbox(
   return { messages, waiting, changes };
 }
 
-function withDeliveries(db: Database, { seq: _, ...message }: MessageRow): StoredMessage {
+function withDeliveries(db: Database, { seq: _, priority, ...message }: MessageRow): StoredMessage {
   const deliveries = db
     .query<Delivery, [string]>(
       `SELECT seq, address, machine_id, project_id, session_id, state, reason FROM deliveries
        WHERE message_id = ? ORDER BY seq`,
     )
     .all(message.id);
-  return { ...message, deliveries };
+  return { ...message, ...(priority === null ? {} : { priority }), deliveries };
 }
 
-function openThread(db: Database, { thread_id, at }: NewMessage): boolean {
+/** False: the id is taken. */
+export function openThread(db: Database, { thread_id, at }: Pick<NewMessage, "thread_id" | "at">): boolean {
   const { changes } = db
     .query("INSERT INTO threads (id, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING")
     .run(thread_id, at);
   return changes === 1;
 }
 
-function addMember(db: Database, thread: string, member: Address): void {
+export function addMember(db: Database, thread: string, member: Address): void {
   db.query(
     `INSERT INTO thread_members (thread_id, kind, address, machine_id, project_id, session_id)
      VALUES ($thread, $kind, $address, $machine, $project, $session) ON CONFLICT DO NOTHING`,
   ).run({ thread, kind: member.kind, address: formatAddress(member), ...place(member) });
 }
 
-function insertMessage(db: Database, message: NewMessage): void {
+export function insertMessage(db: Database, message: NewMessage): void {
   const from = message.from.kind === "hub" ? undefined : message.from;
   const { machine, session } = from ? place(from) : { machine: null, session: null };
   db.query(
     `INSERT INTO messages (id, hash, thread_id, type, from_agent, from_machine, from_session, to_agent, message,
-       timestamp)
-     VALUES ($id, $hash, $thread_id, $type, $from_agent, $machine, $session, $to_agent, $text, $at)`,
+       timestamp, priority)
+     VALUES ($id, $hash, $thread_id, $type, $from_agent, $machine, $session, $to_agent, $text, $at, $priority)`,
   ).run({
     id: message.id,
     hash: message.hash,
@@ -193,6 +194,7 @@ function insertMessage(db: Database, message: NewMessage): void {
     to_agent: message.to_agent,
     text: message.text,
     at: message.at,
+    priority: message.priority === "normal" ? null : (message.priority ?? null),
   });
 }
 

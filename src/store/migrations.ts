@@ -3,6 +3,7 @@ import type { Database } from "bun:sqlite";
 import { existsSync } from "node:fs";
 import { IntercomError } from "../protocol/errors.ts";
 import { backUp } from "./backup.ts";
+import { missionSchema } from "./mission-schema.ts";
 
 const steps: readonly string[] = [
   `
@@ -152,6 +153,7 @@ const steps: readonly string[] = [
   CREATE INDEX deliveries_thread ON deliveries (thread_id);
   CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL;
   `,
+  missionSchema,
 ];
 
 /**

@@ -47,6 +47,10 @@ function isOver(db: Database, thread: string, before: string): boolean {
     .query(
       `SELECT 1 FROM messages WHERE thread_id = $thread AND timestamp >= $before
        UNION ALL
+       SELECT 1 FROM missions m JOIN mission_runs r ON r.mission_id = m.id WHERE m.thread_id = $thread
+         AND (r.response_owed = 1 OR r.status IN ('pending_approval', 'queued', 'running')
+           OR r.finished_at IS NULL OR r.finished_at >= $before)
+       UNION ALL
        SELECT 1 FROM messages m JOIN reply_deadlines r ON r.message_id = m.id WHERE m.thread_id = $thread
        UNION ALL
        SELECT 1 FROM messages m JOIN message_states s ON s.message_id = m.id
@@ -68,6 +72,7 @@ function isOver(db: Database, thread: string, before: string): boolean {
 
 /** The oldest messages first; the thread goes with its last one. Returns how many went. */
 function pruneThread(db: Database, thread: string, limit: number): number {
+  pruneMission(db, thread);
   const ids = db
     .query<{ id: string }, [string, number]>(
       "SELECT id FROM messages WHERE thread_id = ? ORDER BY seq LIMIT ?",
@@ -79,6 +84,17 @@ function pruneThread(db: Database, thread: string, limit: number): number {
   db.query("DELETE FROM thread_members WHERE thread_id = ?").run(thread);
   db.query("DELETE FROM threads WHERE id = ?").run(thread);
   return ids.length;
+}
+
+/** The mission of a thread that is over, with all its runs, before the messages that asked for them. */
+function pruneMission(db: Database, thread: string): void {
+  const mission = db
+    .query<{ id: string }, [string]>("SELECT id FROM missions WHERE thread_id = ?")
+    .get(thread);
+  if (!mission) return;
+  for (const table of ["approvals", "mission_output", "mission_entries", "mission_runs"])
+    db.query(`DELETE FROM ${table} WHERE mission_id = ?`).run(mission.id);
+  db.query("DELETE FROM missions WHERE id = ?").run(mission.id);
 }
 
 function pruneMessage(db: Database, id: string): void {

@@ -5,18 +5,25 @@ import { dirname } from "node:path";
 import { IntercomError } from "../protocol/errors.ts";
 import { isErrno } from "../system/files.ts";
 import { type Lock, takeLock } from "../system/lock.ts";
+import * as approvals from "./approvals.ts";
 import * as deadlines from "./deadlines.ts";
 import * as deliveries from "./deliveries.ts";
+import { addFeedback, listFeedback } from "./feedback.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { isDiskTrouble } from "./integrity.ts";
+import * as logins from "./logins.ts";
 import { release } from "./loop-guard.ts";
 import * as machines from "./machines.ts";
 import * as messages from "./messages.ts";
 import { migrate } from "./migrations.ts";
+import * as reports from "./mission-reports.ts";
+import type { MissionStore } from "./mission-store.ts";
+import * as missions from "./missions.ts";
 import { prune, prunedMessage } from "./prune.ts";
 import { applyReceipts } from "./receipts.ts";
+import { findTargets, keepTargets } from "./sends.ts";
 import * as sessions from "./sessions.ts";
-import type { Store } from "./store.ts";
+import type { Counts, Store } from "./store.ts";
 
 /**
  * Opens or creates the file (0600) and brings its schema up to date. Throws `conflict` while another hub has it, from
@@ -39,9 +46,10 @@ export function openSqlite(path: string): Store {
 
 function sqliteStore(db: Database, lock: Lock): Store {
   const commit = new GroupCommit(db);
-  const write = <T>(work: (db: Database) => T) => commit.write(work);
-  const read = async <T>(work: (db: Database) => T) => work(db);
+  const write: Access = (work) => commit.write(work);
+  const read: Access = async (work) => work(db);
   return {
+    ...missionPart(read, write),
     machine: (id) => read(() => machines.findMachine(db, id)),
     machines: () => read(machines.allMachines),
     join: (request) => write(() => machines.join(db, request)),
@@ -89,7 +97,10 @@ function sqliteStore(db: Database, lock: Lock): Store {
     check: () => write(rewriteVersion),
     counts: () => read(counts),
     maintain: async (at) => {
-      await write(() => machines.forgetUsed(db, at));
+      await write(() => {
+        machines.forgetUsed(db, at);
+        logins.forgetLogins(db, at);
+      });
       db.run("PRAGMA wal_checkpoint(TRUNCATE)");
     },
     prune: (step) => write(() => prune(db, step)),
@@ -98,6 +109,47 @@ function sqliteStore(db: Database, lock: Lock): Store {
       db.close();
       lock.release();
     },
+  };
+}
+
+type Access = <T>(work: (db: Database) => T) => Promise<T>;
+
+function missionPart(read: Access, write: Access): MissionStore {
+  return {
+    createMission: (mission) => write((db) => missions.createMission(db, mission)),
+    continueMission: (id, version, next) => write((db) => missions.continueMission(db, id, version, next)),
+    mission: (id) => read((db) => missions.findMission(db, id)),
+    missionOfMessage: (id) => read((db) => missions.missionOfMessage(db, id)),
+    missions: (where) => read((db) => missions.listMissions(db, where)),
+    liveMissions: (machine) => read((db) => missions.liveMissions(db, machine)),
+    moveMission: (id, version, change, at) =>
+      write((db) => missions.moveMission(db, id, version, change, at)),
+    reportMission: (machine, report, at) => write((db) => reports.reportMission(db, machine, report, at)),
+    missionOutput: (id, from, length) => read((db) => reports.missionOutput(db, id, from, length)),
+    missionEntries: (id, limit) => read((db) => reports.missionEntries(db, id, limit)),
+    missionSteps: (id, after, limit) => read((db) => reports.missionSteps(db, id, after, limit)),
+    owedResponses: (limit, length) => read((db) => reports.owedResponses(db, limit, length)),
+    responseSent: (id, run) => write((db) => missions.responseSent(db, id, run)),
+
+    requestApproval: (approval, version) => write((db) => approvals.requestApproval(db, approval, version)),
+    approval: (id) => read((db) => approvals.findApproval(db, id)),
+    approvals: (where) => read((db) => approvals.listApprovals(db, where)),
+    decideApproval: (id, decision, how) => write((db) => approvals.decideApproval(db, id, decision, how)),
+    expireApprovals: (at) => write((db) => approvals.expireApprovals(db, at)),
+    grants: () => read(approvals.allGrants),
+    matchingGrant: (ask) => read((db) => approvals.matchingGrant(db, ask)),
+    revokeGrant: (id, at) => write((db) => approvals.revokeGrant(db, id, at)),
+
+    createLoginCode: (code) => write((db) => logins.createLoginCode(db, code)),
+    useLoginCode: (hash, login) => write((db) => logins.useLoginCode(db, hash, login)),
+    login: (hash, machine, at) => read((db) => logins.findLogin(db, hash, machine, at)),
+    endLogin: (hash, machine) => write((db) => logins.endLogin(db, hash, machine)),
+
+    keepTargets: (send, targets) => write((db) => keepTargets(db, send, targets)),
+    targets: (id) => read((db) => findTargets(db, id)),
+
+    addFeedback: (feedback) => write((db) => addFeedback(db, feedback)),
+    feedback: (limit) => read((db) => listFeedback(db, limit)),
   };
 }
 
@@ -121,17 +173,24 @@ function rewriteVersion(db: Database): void {
   db.run(`PRAGMA user_version = ${user_version}`);
 }
 
-function counts(db: Database) {
-  const none = { messages: 0, waiting: 0, open_sessions: 0, machines: 0 };
+function counts(db: Database): Counts {
   const row = db
-    .query<typeof none, []>(
+    .query<Counts, []>(
       `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'messages'), 0) AS messages,
          (SELECT count(*) FROM deliveries WHERE state IN ('accepted', 'queued')) AS waiting,
          (SELECT count(*) FROM sessions WHERE ended_at IS NULL) AS open_sessions,
-         (SELECT count(*) FROM machines WHERE status = 'approved') AS machines`,
+         (SELECT count(*) FROM machines WHERE status = 'approved') AS machines,
+         (SELECT coalesce(max(seq), 0) FROM missions) AS missions,
+         (SELECT count(*) FROM mission_runs WHERE status = 'queued'
+            AND status IN ('pending_approval', 'queued', 'running')) AS missions_queued,
+         (SELECT count(*) FROM mission_runs WHERE status = 'running'
+            AND status IN ('pending_approval', 'queued', 'running')) AS missions_running,
+         (SELECT count(*) FROM approvals WHERE status = 'pending') AS approvals_pending,
+         (SELECT count(*) FROM mission_runs WHERE response_owed = 1) AS responses_owed`,
     )
     .get();
-  return row ?? none;
+  if (row) return row;
+  throw new IntercomError("internal", "the store counted nothing");
 }
 
 function connect(path: string): Database {

@@ -4,8 +4,9 @@
 // Times are ISO 8601 UTC with milliseconds, so that they compare as text.
 import type { Address } from "../protocol/address.ts";
 import type { Presence, Receipt } from "../protocol/hub-api.ts";
-import type { Message, MessageState, MessageType } from "../protocol/message.ts";
+import type { Message, MessageState, MessageType, Priority } from "../protocol/message.ts";
 import type { ProjectReport, SessionReport } from "../protocol/session.ts";
+import type { MissionStore } from "./mission-store.ts";
 
 export type MachineStatus = "pending" | "approved" | "denied" | "revoked";
 export type Machine = {
@@ -62,6 +63,8 @@ export type NewMessage = {
   to_agent: string;
   text: string;
   at: string;
+  /** absent: normal */
+  priority?: Priority;
   /** the sender wants an answer: when to remind the recipient, and when to tell the sender that none came */
   reply_by?: { nudge_at: string; due_at: string };
 };
@@ -130,7 +133,19 @@ export type DueDeadline = {
 /** What one step forgot; `next`: where the next one goes on, undefined after the last thread. */
 export type PruneStep = { messages: number; sessions: number; next: number | undefined };
 
-export interface Store {
+export type Counts = {
+  messages: number;
+  waiting: number;
+  open_sessions: number;
+  machines: number;
+  missions: number;
+  missions_queued: number;
+  missions_running: number;
+  approvals_pending: number;
+  responses_owed: number;
+};
+
+export interface Store extends MissionStore {
   // machines.ts
   machine(id: string): Promise<Machine | undefined>;
   machines(): Promise<Machine[]>;
@@ -209,7 +224,7 @@ export interface Store {
 
   /** Rejects when the store cannot be written to. */
   check(): Promise<void>;
-  counts(): Promise<{ messages: number; waiting: number; open_sessions: number; machines: number }>;
+  counts(): Promise<Counts>;
   /** Forgets used-up nonces and invites; tidies files. Never forgets a message. */
   maintain(at: string): Promise<void>;
   // prune.ts

@@ -1,6 +1,6 @@
 // The configuration: one schema gives `config.yml`, the environment, the defaults and the help text.
 // Order: environment over file over defaults. Reads only; `config-edit.ts` writes.
-import { hostname } from "node:os";
+import { homedir, hostname } from "node:os";
 import { z } from "zod";
 import { Name, slug } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
@@ -30,6 +30,29 @@ const Project = z.strictObject({
 
 /** YAML gives booleans, the environment words: true/false, yes/no, on/off, 1/0. */
 const flag = z.union([z.boolean(), z.stringbool()]);
+
+/** A directory; `~/` is the person's own. Relative to what would nobody know, so it must be absolute. */
+const directory = z
+  .string()
+  .transform((text) => text.replace(/^~(?=\/|$)/, () => process.env.HOME || homedir()))
+  .refine((text) => text.startsWith("/"), "write an absolute path, or one that starts with ~/");
+
+/** One way to run an agent for a mission. No shell: each argument is one word of its command line. */
+const LaunchCommand = z.strictObject({
+  /** looked for in the daemon's PATH, never in a project */
+  command: z
+    .string()
+    .regex(/^(\/.+|[^/\0]+)$/, "write a program's name, which is looked for in PATH, or its absolute path"),
+  args: z.array(z.string()).default([]),
+  /** how the task gets in: over standard input, or as the last argument */
+  prompt: z.enum(["stdin", "argument"]).default("stdin"),
+  /** what it prints: Claude Code's stream-json, or text that is the answer */
+  format: z.enum(["claude", "text"]).default("text"),
+});
+export type LaunchCommand = z.output<typeof LaunchCommand>;
+
+/** Not worth a look when searching for projects: caches, what others wrote, what was built, and hidden directories. */
+const usualExcludes = [".*", "node_modules", "vendor", "dist", "build", "target", "venv", "__pycache__"];
 
 export const Config = z.object({
   mode: z
@@ -68,6 +91,9 @@ export const Config = z.object({
         .describe("listen without TLS off loopback (behind a proxy or VPN)"),
     })
     .prefault({}),
+  approvals: z
+    .object({ expire_minutes: count(60).describe("minutes that a mission waits for a person's decision") })
+    .prefault({}),
   projects: z.array(Project).default([]).describe("projects with a name, description or tags of your choice"),
   upgrade: z
     .object({
@@ -82,6 +108,36 @@ export const Config = z.object({
         .describe(
           "http(s) URL or folder of SHA256SUMS and the files it lists, for self-upgrade (default: the project's releases)",
         ),
+    })
+    .prefault({}),
+  discovery: z
+    .object({
+      enabled: flag.default(true).describe("look for projects below scan_paths"),
+      scan_paths: z.array(directory).default([]).describe("where projects are looked for; empty: nowhere"),
+      detect_by: z
+        .array(z.string().regex(/^[^/\0]+$/, "write the name of a file or directory"))
+        .default(["CLAUDE.md", "AGENTS.md", ".git"])
+        .describe("a directory that holds one of these is a project"),
+      exclude: z
+        .array(z.string().min(1))
+        .default(usualExcludes)
+        .describe("directories left out: names, or absolute paths; * and ? stand for any characters"),
+    })
+    .prefault({}),
+  agent_launcher: z
+    .object({
+      default_command: Name.default("claude").describe("what runs a mission: claude, or a name in commands"),
+      default_args: z.array(z.string()).default([]).describe("further arguments of the default command"),
+      allowed_paths: z
+        .array(directory)
+        .default([])
+        .describe("missions run only in projects below these; empty: none may run"),
+      max_mission_duration: count(1800).describe("seconds a mission may run"),
+      max_parallel: count(2).describe("missions that run at once; further ones wait"),
+      commands: z
+        .record(Name, LaunchCommand)
+        .default({})
+        .describe("other agents by name: {command, args, prompt: stdin|argument, format: text|claude}"),
     })
     .prefault({}),
   metrics: z.object({ token: z.string().optional() }).prefault({}),
@@ -102,8 +158,12 @@ const namedVariables: Record<string, string> = {
   HUB_URL: "hub.url",
   AI_INTERCOM_BASE_URL: "upgrade.base_url",
 };
+/** objects have no form in the environment */
+const inFileOnly = new Set(["projects", "agent_launcher.commands"]);
 const shownVariable = (key: string) =>
-  Object.keys(namedVariables).find((name) => namedVariables[name] === key) ?? variableOf(key);
+  inFileOnly.has(key)
+    ? "in the file only"
+    : (Object.keys(namedVariables).find((name) => namedVariables[name] === key) ?? variableOf(key));
 
 export type ConfigSource = { file?: string; env?: Record<string, string | undefined> };
 
@@ -189,7 +249,9 @@ function applyEnvironment(
   const used = new Map<string, string>();
   const names = [
     ...Object.entries(namedVariables),
-    ...leafKeys(Config).map(({ key }) => [variableOf(key), key] as const),
+    ...leafKeys(Config)
+      .filter(({ key }) => !inFileOnly.has(key))
+      .map(({ key }) => [variableOf(key), key] as const),
   ];
   for (const [variable, key] of names) {
     const value = env[variable];
@@ -213,13 +275,13 @@ function setAt(target: Record<string, unknown>, [head = "", ...rest]: string[], 
   setAt(next, rest, value);
 }
 
-/** Keys of the schema that hold values, `projects` left out: a list of objects has no environment form. */
+/** Keys of the schema that hold values. */
 function leafKeys(schema: z.ZodObject, prefix = ""): { key: string; schema: z.ZodType }[] {
   return Object.entries(schema.shape).flatMap(([name, value]) => {
     const key = prefix + name;
     const inner = unwrap(value);
     if (inner instanceof z.ZodObject) return leafKeys(inner, `${key}.`);
-    return key === "projects" ? [] : [{ key, schema: value }];
+    return [{ key, schema: value }];
   });
 }
 
@@ -246,7 +308,7 @@ function unknownKeys(raw: Record<string, unknown>, schema: z.ZodObject, prefix: 
 }
 
 /** Sections of the contract whose features are not built yet: accepted in silence, so one file fits all versions. */
-const laterKeys = new Set(["telegram", "discovery", "agent_launcher", "dispatcher"]);
+const laterKeys = new Set(["telegram", "dispatcher"]);
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);

@@ -31,6 +31,10 @@ export function homePaths(home: string = homeDirectory()) {
     logs: `${home}/logs`,
     /** how the latest self-upgrade went */
     upgrade: `${home}/run/upgrade.json`,
+    /** the token of a person who logged in at the hub from this machine; 0600 */
+    login: `${home}/login.json`,
+    /** 0700; one directory per run of a mission */
+    missions: `${home}/missions`,
     /** copies of agents' files as they were before `install` */
     backups: `${home}/backups`,
   };

@@ -1,7 +1,7 @@
 // Who a process is. A pid alone can be reused; a pid with its start identity cannot (boot id and start ticks on
 // Linux, start time on macOS), not even between machines.
 import { execFileSync } from "node:child_process";
-import { readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
 
 export type ProcessIdentity = { pid: number; start: string };
@@ -42,9 +42,39 @@ export function ancestry(pid: number): ProcessLook[] {
   return chain;
 }
 
+/** A process and whose it is: its parent, its process group and its session, by the pids of their leaders. */
+export type ProcessKin = ProcessIdentity & { parent: number; group: number; session: number };
+
+/** Every process that runs now, zombies left out. */
+export function allProcesses(): ProcessKin[] {
+  if (process.platform !== "linux") return allFromPs();
+  return readdirSync("/proc").flatMap((name) => {
+    const pid = Number(name);
+    const stat = isPid(pid) ? readStat(pid) : undefined;
+    return stat ? [{ pid, ...stat }] : [];
+  });
+}
+
+/** The environment a process was started with, as `NAME=value`; empty where it cannot be read. */
+export function environmentOf(pid: number): string[] {
+  if (process.platform !== "linux") return [];
+  try {
+    return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+  } catch {
+    return []; // another user's, or gone
+  }
+}
+
+/** One variable of the environment that a process was started with; what it has changed since does not show. */
+export function variableOf(pid: number, name: string): string | undefined {
+  return environmentOf(pid)
+    .find((entry) => entry.startsWith(`${name}=`))
+    ?.slice(name.length + 1);
+}
+
 const isPid = (pid: number) => Number.isSafeInteger(pid) && pid > 0;
 
-type Stat = Pick<ProcessLook, "name" | "parent" | "start" | "terminal">;
+type Stat = Pick<ProcessLook, "name" | "parent" | "start" | "terminal"> & { group: number; session: number };
 
 /** `/proc/<pid>/stat`: pid (comm) state ppid pgrp session tty_nr … field 22 = start in ticks since boot (proc(5)). */
 function readStat(pid: number): Stat | undefined {
@@ -54,8 +84,9 @@ function readStat(pid: number): Stat | undefined {
     const fields = stat.slice(close + 2).split(" ");
     if (fields[0] === "Z" || fields[0] === "X") return undefined;
     const name = stat.slice(stat.indexOf("(") + 1, close);
-    const [parent, terminal] = [Number(fields[1]), fields[4] !== "0"];
-    return { name, parent, terminal, start: `${bootId()}-${fields[19]}` };
+    const [, parent, group, session, terminal] = fields.map(Number);
+    if (parent === undefined || group === undefined || session === undefined) return undefined;
+    return { name, parent, group, session, terminal: terminal !== 0, start: `${bootId()}-${fields[19]}` };
   } catch {
     return undefined;
   }
@@ -103,6 +134,20 @@ function lookAtPs(pid: number): ProcessLook | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** `sess` of macOS is no pid: there the group stands for the session too. */
+function allFromPs(): ProcessKin[] {
+  const text = execFileSync("/bin/ps", ["-axo", "pid=,ppid=,pgid=,stat=,lstart="], {
+    encoding: "utf8",
+    env: { LC_ALL: "C" },
+  });
+  return text.split("\n").flatMap((line) => {
+    const match = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(.*\S)\s*$/.exec(line);
+    if (!match || match[4]?.startsWith("Z")) return [];
+    const [pid, parent, group] = [Number(match[1]), Number(match[2]), Number(match[3])];
+    return [{ pid, parent, group, session: group, start: `ps-${Date.parse(match[5] ?? "") / 1000}` }];
+  });
 }
 
 let boot: string | undefined;

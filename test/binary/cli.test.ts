@@ -21,7 +21,8 @@ test("--version prints one line", async () => {
 test("every command has help with examples", async () => {
   const { out } = await limn().run(["--help"]);
   const names = [...out.matchAll(/^ {2}([a-z-]+) {2,}/gm)].map(([, name]) => name ?? "");
-  expect(names.length).toBeGreaterThanOrEqual(18);
+  expect(names.length).toBeGreaterThanOrEqual(24);
+  expect(names).not.toContain("stand-in");
   for (const name of names) {
     const help = await limn().run([name, "--help"]);
     expect({ name, code: help.code, examples: help.out.includes("EXAMPLES") }).toEqual({
@@ -89,20 +90,6 @@ test("shapes that scripts rely on", async () => {
   expect(await limn().json("agents")).toEqual({ agents: [] });
   // facts are there on a joined machine too, through its daemon
   expect((await fleet.machine("atlas").json("machines")).machines.length).toBe(2);
-});
-
-test("a person's acts on a joined machine are refused with the reason", async () => {
-  for (const words of [
-    ["invite"],
-    ["chat", "limn/x", "hi"],
-    ["machines", "revoke", "limn"],
-    ["watch"],
-    ["inbox"],
-  ]) {
-    const { code, err } = await fleet.machine("atlas").run(words);
-    expect({ words, code }).toEqual({ words, code: 1 });
-    expect(err).toContain("not the hub's host");
-  }
 });
 
 test("a person's acts are refused when a registered agent started the command; facts are shown", async () => {
@@ -274,6 +261,14 @@ test("the demo works anywhere and leaves nothing behind", async () => {
   expect(code).toBe(0);
   expect(out).toMatch(/ms {2}limn\/mnemos replies/);
   expect(out).toMatch(/replied +20/);
+  const steps = [
+    /waits for the person's approval[\s\S]*directory +\/.*limn-projects\/mnemos\n/,
+    /the person approves\n/,
+    /\+\d+ ms +text +.*README\.md says: The API listens on port 8080\.\n/,
+    /ms {2}the mission ran \(a scripted stand-in for an agent, no model\)\n/,
+    /ms {2}its answer has come to atlas\/website by itself\n[\s\S]*port 8080/,
+  ];
+  for (const one of steps) expect(out).toMatch(one);
   const after = await Array.fromAsync(
     new Bun.Glob("ai-intercom-demo-*").scan({ cwd: "/tmp", onlyFiles: false }),
   );

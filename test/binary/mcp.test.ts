@@ -53,7 +53,7 @@ describe("the process", () => {
     expect((await server.ask(1, "server/discover")).error.code).toBe(-32601);
     expect((await server.ask(2, "initialize", client)).result.serverInfo.name).toBe("ai-intercom");
     server.send({ method: "notifications/initialized" });
-    expect((await server.ask(3, "tools/list")).result.tools).toHaveLength(7);
+    expect((await server.ask(3, "tools/list")).result.tools).toHaveLength(12);
   });
 
   test("ends with code 0 at the end of its input, before and after the handshake", async () => {
@@ -113,8 +113,13 @@ describe("the tools", () => {
       "intercom_reply",
       "intercom_check_inbox",
       "intercom_register",
+      "intercom_ask",
+      "intercom_start_agent",
+      "intercom_send",
       "intercom_status",
       "intercom_history",
+      "intercom_cancel",
+      "intercom_report_feedback",
     ]);
   });
 
@@ -138,7 +143,24 @@ describe("the tools", () => {
       ["intercom_chat", { to: "nowhere/nothing", message: "x" }],
       ["intercom_reply", { thread_id: "t-000000000000", message: "x" }],
       ["intercom_status", { message_id: "msg-nothing" }],
+      ["intercom_status", { mission_id: "m-20261122-000000" }],
+      ["intercom_status", {}],
+      ["intercom_status", { message_id: "msg-1", mission_id: "m-20261122-000000" }],
       ["intercom_history", { thread_id: "t-000000000000" }],
+      ["intercom_history", { mission_id: "m-20261122-000000" }],
+      ["intercom_history", {}],
+      ["intercom_ask", { to: "limn/nothing", message: "x" }],
+      ["intercom_ask", { to: "nowhere/nothing", message: "x" }],
+      ["intercom_ask", { to: "human", message: "x" }],
+      ["intercom_ask", { to: "limn/mnemos", message: "x", mission_id: "m-20261122-000000" }],
+      ["intercom_ask", { message: 7 }],
+      ["intercom_start_agent", { machine: "limn", project: "nothing", mission: "x" }],
+      ["intercom_start_agent", { machine: "limn/x", project: "y", mission: "x" }],
+      ["intercom_send", { to: "nowhere", message: "x" }],
+      ["intercom_send", { to: "limn/mnemos", message: "x", priority: "urgent" }],
+      ["intercom_cancel", { mission_id: "m-20261122-000000" }],
+      ["intercom_cancel", { mission_id: "mission 1" }],
+      ["intercom_report_feedback", { type: "praise", description: "x" }],
     ];
     for (const [name, given] of wrong) {
       const { answer, isError } = await call(name, given);
@@ -155,6 +177,11 @@ describe("the tools", () => {
         intercom_reply: { thread_id: "t-000000000000", message: "x" },
         intercom_status: { message_id: "x" },
         intercom_history: { thread_id: "t-000000000000" },
+        intercom_ask: { to: "limn/mnemos", message: "x" },
+        intercom_start_agent: { machine: "limn", project: "mnemos", mission: "x" },
+        intercom_send: { to: "limn/mnemos", message: "x" },
+        intercom_cancel: { mission_id: "m-20261122-000000" },
+        intercom_report_feedback: { type: "note", description: "x" },
       };
       const { tools } = await alone.listTools();
       await Promise.all(
@@ -199,7 +226,7 @@ describe.skipIf(!inspectorReady)("the Inspector", () => {
     const { code, out } = await inspect(limn, "--method", "tools/list");
     expect(code).toBe(0);
     const { tools } = JSON.parse(out) as { tools: { name: string; outputSchema?: object }[] };
-    expect(tools).toHaveLength(7);
+    expect(tools).toHaveLength(12);
     for (const { outputSchema } of tools) expect(outputSchema).toBeDefined();
   });
 

@@ -28,6 +28,7 @@ const route = (n: number): OutboxEntry => ({
       message_id: `msg-${n}`,
       new_thread_id: "t-0123456789ab",
       if_no_session: "fail",
+      priority: "normal",
     },
   },
 });

@@ -73,7 +73,7 @@ async function scene(answer: (route: Route) => Answer | undefined) {
   const register = () =>
     sessions.register({ pid: process.pid, project: "p", agent: "claude", native_session_id: "n-1" });
   const send = (message_id: string) =>
-    sender.send(register(), { message_id, message: message_id, to: "limn/api" });
+    sender.chat(register(), { message_id, message: message_id, to: "limn/api" });
   return { routes, relay, sessions, outbox, link, presence, register, send };
 }
 
@@ -125,7 +125,12 @@ test("a link that stands while nothing comes through: told in time, dialled anew
 
 test("what a machine queued before it was renamed goes out under its new name", async () => {
   const { outbox, routes } = await scene(delivered);
-  const payload = { message: "m", message_id: "msg-1", if_no_session: "fail" as const };
+  const payload = {
+    message: "m",
+    message_id: "msg-1",
+    if_no_session: "fail" as const,
+    priority: "normal" as const,
+  };
   const input = {
     from_agent: "before/p@s-20261122-0a0a0a",
     to_agent: "limn/api",

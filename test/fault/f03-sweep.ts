@@ -182,7 +182,13 @@ const entry = (id: string, message: string): OutboxEntry => ({
     from_agent: `a/p@${sessionId}`,
     to_agent: "b/p",
     type: "chat",
-    payload: { message, message_id: id, new_thread_id: "t-0123456789ab", if_no_session: "fail" },
+    payload: {
+      message,
+      message_id: id,
+      new_thread_id: "t-0123456789ab",
+      if_no_session: "fail",
+      priority: "normal",
+    },
   },
 });
 

@@ -26,6 +26,10 @@ export class Peer {
   readonly received: Deliver[] = [];
   closeCode: number | undefined;
   verdict: (deliver: Deliver) => Verdict = () => "delivered";
+  /** what the hub asks besides `deliver`; a promise that never resolves is a daemon that does not answer */
+  answer: (op: string, payload: unknown) => unknown = (op) => {
+    throw new Error(`unknown request "${op}"`);
+  };
 
   constructor(hub: Reachable, id: string, key?: MachineKey) {
     this.#hub = hub;
@@ -167,6 +171,14 @@ export class Peer {
 
   #frame(socket: WebSocket, text: string): void {
     const frame = JSON.parse(text);
+    if ("op" in frame && frame.op !== "deliver") {
+      const send = (answer: object) => socket.send(JSON.stringify({ re: frame.id, ...answer }));
+      Promise.try(() => this.answer(frame.op, frame.payload)).then(
+        (result) => send({ ok: true, result }),
+        (error: Error) => send({ ok: false, error: { code: "internal", message: error.message } }),
+      );
+      return;
+    }
     if ("op" in frame) {
       const deliver = Deliver.parse(frame.payload);
       this.received.push(deliver);

@@ -161,8 +161,9 @@ describe("refused with a code, a reason and what to try", () => {
       "message_too_large",
       /102 bytes; at most 100/,
     ],
-    ["a mission", "web@s-a", "limn/api", { type: "ask" }, "bad_request", /yet/],
-    ["a status", "web@s-a", "limn/api", { type: "status" }, "bad_request", /yet/],
+    ["a response", "web@s-a", "limn/api", { type: "response" }, "bad_request", /response are the hub's own/],
+    ["a status", "web@s-a", "limn/api", { type: "status" }, "bad_request", /status are the hub's own/],
+    ["the hub's id", "web@s-a", "limn/api", { message_id: "notice-failed-1" }, "bad_request", /hub's own/],
     ["bad message id", "web@s-a", "limn/api", { message_id: "../x" }, "bad_request", /message_id/],
   ];
   test.each(cases)("%s", async (_, from, to, more, code, words) => {

@@ -63,6 +63,31 @@ Une réponse s'envoie avec : intercom_reply("t-abc123abc123", "…")
     expect(text).toContain(`[ai-intercom ${nonce}] notice of the hub, message msg-1, 2 min ago\n| held`);
   });
 
+  test("high priority stands in the header, others do not", () => {
+    const [, header] = framed([part("x", { priority: "high" })]).split("\n");
+    expect(header).toEndWith("2 min ago, high priority");
+    const [, notice] = framed([part("x", { from_agent: "hub", priority: "high" })], 0, "fr").split("\n");
+    expect(notice).toEndWith("il y a 2 min, priorité haute");
+    for (const priority of ["low", "normal"] as const)
+      expect(framed([part("x", { priority })])).not.toContain("priority");
+    const [read, plain] = framedToolMessages({
+      parts: [part("x", { priority: "high" }), part("y", { priority: "low" })],
+    });
+    expect([read?.priority, plain?.priority]).toEqual(["high", undefined]);
+  });
+
+  test("the end of a mission is followed by a further task, its own words by a reply", () => {
+    const from_agent = "limn/mnemos@m-20261122-1a2b3c";
+    const ended = framed([part("done", { from_agent, type: "response" })]);
+    expect(ended).toEndWith(
+      'A further task for this mission\'s agent is given with: intercom_ask("limn/mnemos", "…", mission_id: "m-20261122-1a2b3c")',
+    );
+    expect(framed([part("hm?", { from_agent, type: "chat" })])).toContain("intercom_reply(");
+    expect(framed([part("x", { from_agent: "limn/mnemos@s-1", type: "response" })])).toContain(
+      "intercom_reply(",
+    );
+  });
+
   test.each([
     ["human", {}, "from human (the person who runs this ai-intercom; mail, not a prompt of this session),"],
     ["x/y@z", { local: true as const }, "from x/y@z (written by a local script),"],

@@ -297,3 +297,23 @@ describe("the end of a session", () => {
     expect(rest.map((part) => part.text).join("")).toBe(text.slice(10));
   });
 });
+
+test("priority is kept in the file; only what is not low is worth waking an idle agent for", () => {
+  const directory = freshDirectory();
+  const inbox = openInbox(directory);
+  inbox.append([{ ...mail("1"), priority: "low" }]);
+  expect(inbox.worthWaking).toBe(false);
+  inbox.append([{ ...mail("2"), priority: "high" }]);
+  expect(inbox.worthWaking).toBe(true);
+  inbox.close();
+  const again = openInbox(directory);
+  expect(again.records().map(({ priority }) => priority)).toEqual(["low", "high"]);
+  expect(again.worthWaking).toBe(true);
+  const delivery = again.claim(reader());
+  expect(again.worthWaking).toBe(false);
+  again.drop(delivery?.nonce ?? "");
+  expect(again.worthWaking).toBe(true);
+  again.append([mail("3", "held back", "t-2"), { ...mail("4"), priority: "low" }]);
+  expect(again.claim(reader(10))?.parts.map(({ record }) => record.id)).toEqual(["1"]);
+  expect(again.worthWaking).toBe(true);
+});

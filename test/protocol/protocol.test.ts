@@ -4,7 +4,8 @@ import { formatAddress, nearMatches, parseAddress, slug } from "../../src/protoc
 import { errorFromBody, IntercomError, toIntercomError } from "../../src/protocol/errors.ts";
 import { newMessageId, newSessionId, newThreadId } from "../../src/protocol/ids.ts";
 import { formatInvite, newInviteSecret, parseInvite } from "../../src/protocol/invite.ts";
-import { instructions, tools } from "../../src/protocol/tools.ts";
+import { missionIdFor } from "../../src/protocol/mission.ts";
+import { failedAnswer, instructions, isToolName, parseToolInput, tools } from "../../src/protocol/tools.ts";
 
 test("addresses: read and written the same", () => {
   for (const text of ["human", "limn/mnemos", "limn/mnemos@s-20261122-1a2b3c", "A.b_c-9/x@y"])
@@ -86,6 +87,34 @@ test("an error survives the wire; a foreign one becomes internal", () => {
     exitCode: 1,
     httpStatus: 500,
   });
+});
+
+test("status and history want exactly one of their two ids; the error names both", () => {
+  for (const [name, one, other] of [
+    ["intercom_status", { message_id: "msg-1" }, { mission_id: "m-20261122-1a2b3c" }],
+    ["intercom_history", { thread_id: "t-0123456789ab" }, { mission_id: "m-20261122-1a2b3c" }],
+  ] as const) {
+    expect(parseToolInput(name, one)).toMatchObject(one);
+    expect(parseToolInput(name, other)).toMatchObject(other);
+    const [[first], [second]] = [Object.keys(one), Object.keys(other)];
+    for (const given of [{}, { ...one, ...other }])
+      expect(() => parseToolInput(name, given)).toThrow(`give exactly one of ${first} and ${second}`);
+  }
+});
+
+test("mission ids: the same for every retry, of the day of the first", () => {
+  const at = new Date("2026-11-22T23:59:59Z");
+  expect(missionIdFor("msg-1", at)).toMatch(/^m-20261122-[0-9a-f]{6}$/);
+  expect(missionIdFor("msg-1", at)).toBe(missionIdFor("msg-1", at));
+  expect(missionIdFor("msg-2", at)).not.toBe(missionIdFor("msg-1", at));
+});
+
+test("a call that failed fits the output of its tool", () => {
+  for (const [name, tool] of Object.entries(tools)) {
+    if (!isToolName(name)) throw new Error(name);
+    const answer = failedAnswer(name, { message: "gone", hint: "try" });
+    expect({ name, ok: tool.output.safeParse(answer).success }).toEqual({ name, ok: true });
+  }
 });
 
 test("each tool is described within what clients keep (2 KB), with an object for input and output", () => {

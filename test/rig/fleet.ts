@@ -50,6 +50,13 @@ export class Machine {
     return `${this.#root}/p-${this.name}/${project}`;
   }
 
+  /** Writes its config.yml; `undefined` writes none. */
+  async configure(config: unknown): Promise<void> {
+    if (config === undefined) return;
+    await mkdir(this.home, { recursive: true, mode: 0o700 });
+    await Bun.write(`${this.home}/config.yml`, JSON.stringify(config)); // JSON is YAML too
+  }
+
   /** Runs a command to its end. */
   async run(
     words: string[],
@@ -152,6 +159,7 @@ export class Machine {
 export class Fleet implements AsyncDisposable {
   readonly #machines: Machine[] = [];
   #hubUrl = "";
+  #config: (machine: Machine) => unknown = () => undefined;
 
   private constructor(readonly root: string) {}
 
@@ -160,9 +168,17 @@ export class Fleet implements AsyncDisposable {
     return new Fleet(await mkdtemp("/tmp/aii-"));
   }
 
-  /** The first machine runs `standalone`; each further one joins it by invitation and runs `daemon`. */
-  static async start(names: string[], env: Record<string, string> = {}): Promise<Fleet> {
+  /**
+   * The first machine runs `standalone`; each further one joins it by invitation and runs `daemon`. `config`: what
+   * stands in a machine's config.yml before it starts.
+   */
+  static async start(
+    names: string[],
+    env: Record<string, string> = {},
+    config: (machine: Machine) => unknown = () => undefined,
+  ): Promise<Fleet> {
     const fleet = await Fleet.empty();
+    fleet.#config = config;
     try {
       const [first = "limn", ...rest] = names;
       await fleet.#startHub(fleet.add(first, env));
@@ -194,6 +210,7 @@ export class Fleet implements AsyncDisposable {
   async join(name: string, env: Record<string, string> = {}): Promise<Machine> {
     const machine = this.add(name, env);
     const [host = machine] = this.#machines;
+    await machine.configure(this.#config(machine));
     const { code } = await host.json("invite");
     await machine.json("join", code);
     await machine.serve("daemon");
@@ -207,6 +224,7 @@ export class Fleet implements AsyncDisposable {
   }
 
   async #startHub(machine: Machine): Promise<void> {
+    await machine.configure(this.#config(machine));
     const server = await machine.serve("standalone", "--listen", "127.0.0.1:0");
     this.#hubUrl = /http:\/\/[\d.]+:\d+/.exec(server.log())?.[0] ?? "";
     await machine.linked();

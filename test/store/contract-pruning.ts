@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import type { Receipt } from "../../src/protocol/hub-api.ts";
 import type { NewMessage, Recipient, Store } from "../../src/store/store.ts";
-import { a, at, b, human, newMessage, present, report, roomy } from "./fixtures.ts";
+import { a, at, b, created, human, newMessage, newMission, present, report, roomy } from "./fixtures.ts";
 
 const dayS = 24 * 3600;
 const before = at(90 * dayS);
@@ -130,6 +130,35 @@ export function pruningContract(store: () => Store): void {
     expect(await store().session("limn", "s-b")).toMatchObject({ ended_at: at(10) });
     await present(store(), "limn", [report("api", "s-c")], 20);
     expect(await store().session("limn", "s-c")).toMatchObject({ ended_at: null });
+  });
+
+  test("a mission is forgotten with its thread when it is over and answered; its request never starts it again", async () => {
+    const [over, running] = [newMission(), newMission()];
+    for (const asked of [over, running]) {
+      const { mission_id, version } = await created(store(), asked);
+      await store().moveMission(mission_id, version, { status: "running", taken_at: at(1) }, at(1));
+    }
+    await store().reportMission(
+      "limn",
+      {
+        mission_id: over.mission_id,
+        run: 1,
+        entries: [{ seq: 1, timestamp: at(2), kind: "tool", summary: "step" }],
+        output: { offset: 0, text: "done" },
+      },
+      at(2),
+    );
+    await store().reportMission(
+      "limn",
+      { mission_id: over.mission_id, run: 1, entries: [], change: { status: "completed", at: at(3) } },
+      at(3),
+    );
+    expect(await pass()).toMatchObject({ messages: 0 });
+    await store().responseSent(over.mission_id, 1);
+    expect(await pass()).toMatchObject({ messages: 1 });
+    expect(await store().mission(over.mission_id)).toBeUndefined();
+    expect(await store().mission(running.mission_id)).toMatchObject({ status: "running" });
+    expect(await store().createMission(over)).toEqual({ outcome: "conflict", over: "message" });
   });
 
   test("a long thread goes in small steps, oldest first, and the pass goes on behind what stays", async () => {

@@ -1,9 +1,23 @@
 // What every engine of the store must do. Run by each engine's own test file.
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { Store } from "../../src/store/store.ts";
+import { approvalContract } from "./contract-approvals.ts";
 import { deliveryContract } from "./contract-deliveries.ts";
+import { missionContract } from "./contract-missions.ts";
 import { pruningContract } from "./contract-pruning.ts";
-import { a, at, b, furnish, human, joinRequest, newMessage, present, report, roomy } from "./fixtures.ts";
+import {
+  a,
+  at,
+  b,
+  created,
+  furnish,
+  human,
+  joinRequest,
+  newMessage,
+  present,
+  report,
+  roomy,
+} from "./fixtures.ts";
 
 export type Engine = {
   store: Store;
@@ -27,11 +41,14 @@ export function storeContract(name: string, open: () => Promise<Engine>): void {
     messageContract(store);
     deliveryContract(store);
     pruningContract(store);
+    missionContract(store);
+    approvalContract(store);
 
     test("everything is there after a restart", async () => {
       const message = newMessage("hello");
       await store().accept(message, [b], roomy);
       await store().useNonce("mac", "n1", at(600));
+      await created(store());
       const before = await everything(store());
       await engine.reopen();
       expect(await everything(store())).toEqual(before);
@@ -46,6 +63,7 @@ const everything = async (store: Store) => [
   await store.openSessions(),
   await store.projects(),
   await store.undelivered("limn", 0, 100),
+  await store.liveMissions(),
 ];
 
 function machineContract(store: () => Store): void {
@@ -277,6 +295,15 @@ function messageContract(store: () => Store): void {
     expect((await read(10, true)).messages.map(({ message }) => message)).toEqual(["3"]);
     const all = await read(2, false);
     expect([all.messages.map(({ message }) => message), all.changes]).toEqual([["2", "3"], []]);
+  });
+
+  test("a priority goes along, and `normal` is none", async () => {
+    const sent = (["low", "normal", "high"] as const).map((priority) => newMessage(priority, { priority }));
+    for (const message of sent) await store().accept(message, [b], roomy);
+    const out = await store().undelivered("limn", 0, 10);
+    expect(out.map(({ message }) => message.priority)).toEqual(["low", undefined, "high"]);
+    expect(await store().message(sent[2]?.id ?? "")).toMatchObject({ priority: "high" });
+    expect(await store().message(sent[1]?.id ?? "")).not.toHaveProperty("priority");
   });
 
   test("text comes back as it went in", async () => {

@@ -1,6 +1,8 @@
 // What the store's tests are made of.
 import { newMessageId, newThreadId } from "../../src/protocol/ids.ts";
+import { newMissionId } from "../../src/protocol/mission.ts";
 import type { SessionReport } from "../../src/protocol/session.ts";
+import type { Mission, NewMission } from "../../src/store/mission-store.ts";
 import type { JoinRequest, NewMessage, Recipient, Sender, Store } from "../../src/store/store.ts";
 
 /** A time `seconds` after the tests' zero. */
@@ -62,6 +64,32 @@ export function newMessage(text: string, more: Partial<NewMessage> = {}): NewMes
     at: at(0),
     ...more,
   };
+}
+
+/** Asked for by `a`, to run in limn/api. */
+export function newMission(more: Partial<NewMission> = {}): NewMission {
+  return {
+    mission_id: newMissionId(new Date(at(0))),
+    thread_id: newThreadId(),
+    type: "ask",
+    from: a,
+    machine: "limn",
+    project: "api",
+    text: "the task",
+    message_id: newMessageId(),
+    hash: "hash of the task",
+    request: { require_approval: "auto", agent_command: "", files: ["README.md"], timeout: 60 },
+    context: [{ from_agent: "human", message: "as we said" }],
+    to_agent: "limn/api",
+    at: at(0),
+    ...more,
+  };
+}
+
+export async function created(store: Store, more?: Partial<NewMission>): Promise<Mission> {
+  const outcome = await store.createMission(newMission(more));
+  if (outcome.outcome === "created") return outcome.mission;
+  throw new Error(JSON.stringify(outcome));
 }
 
 export const roomy = { max_waiting: 10_000, expires_at: at(7 * 24 * 3600) };

@@ -1,0 +1,120 @@
+// A person's commands on a joined machine: refused to agents and what they start, and carried to the hub by the login
+// that is kept in this home. The token never leaves the daemon.
+import { formatAddress } from "../protocol/address.ts";
+import { IntercomError } from "../protocol/errors.ts";
+import { type HubInput, Login } from "../protocol/hub-api.ts";
+import { missionRunVariable } from "../protocol/mission.ts";
+import { readSecret, replaceFile, unlinkIfPresent } from "../system/files.ts";
+import { ancestry, variableOf } from "../system/process.ts";
+import type { Link } from "./link.ts";
+import type { Sessions } from "./sessions.ts";
+
+const loginSteps = "at the hub: ai-intercom login; then here: ai-intercom login CODE";
+
+type Listing = "agents" | "machines";
+type Fact = "thread" | "message" | "missions" | "mission" | "mission_history";
+
+export type PersonParts = {
+  link: Pick<Link, "request">;
+  sessions: Pick<Sessions, "amongAncestors">;
+  machine: string;
+  /** path of login.json, 0600 */
+  loginFile: string;
+  /** the mission that started `pid`, at whatever distance; its agent may have no session */
+  missionOf: (pid: number) => string | undefined;
+};
+
+export class Person {
+  readonly #parts: PersonParts;
+
+  constructor(parts: PersonParts) {
+    this.#parts = parts;
+  }
+
+  /** Runs an operation of the hub as the person who logged in here. Throws `person_only` for agents and without login. */
+  async act(op: string, input: unknown, askerPid: number): Promise<unknown> {
+    this.#refuseAgents(askerPid);
+    const login = this.#login();
+    if (!login)
+      throw new IntercomError("person_only", "a person's acts on a joined machine need a login at the hub", {
+        hint: loginSteps,
+      });
+    return this.#parts.link.request("as_person", { token: login.token, op, input });
+  }
+
+  /** What everybody on an enrolled machine may know. */
+  listing<O extends Listing>(op: O, input: HubInput<O>): Promise<unknown> {
+    return this.#parts.link.request(op, input);
+  }
+
+  /** What was said and done: all of it for a person who logged in, else what this machine (or the asking agent) may see. */
+  async fact<O extends Fact>(op: O, input: HubInput<O>, askerPid: number): Promise<unknown> {
+    const agent = this.#parts.sessions.amongAncestors(askerPid);
+    if (agent) return this.#parts.link.request(op, { ...input, session_id: agent.stored.session_id });
+    const login = this.#isPerson(askerPid) ? this.#login() : undefined;
+    if (login)
+      try {
+        return await this.#parts.link.request("as_person", { token: login.token, op, input });
+      } catch (error) {
+        // the login has ended: the machine's own view is left
+        if (!(error instanceof IntercomError) || error.code !== "not_logged_in") throw error;
+      }
+    return this.#parts.link.request(op, input);
+  }
+
+  async login(given: HubInput<"login">, askerPid: number): Promise<Omit<Login, "token">> {
+    this.#refuseAgents(askerPid);
+    const login = Login.parse(await this.#parts.link.request("login", given));
+    replaceFile(this.#parts.loginFile, `${JSON.stringify(login)}\n`);
+    const { token: _, ...shown } = login;
+    return shown;
+  }
+
+  /** False: nobody was logged in. The file goes even when the hub cannot be told. */
+  async logout(askerPid: number): Promise<boolean> {
+    this.#refuseAgents(askerPid);
+    const login = this.#login();
+    if (!login) return false;
+    unlinkIfPresent(this.#parts.loginFile);
+    await this.#parts.link.request("logout", { token: login.token });
+    return true;
+  }
+
+  #login(): Login | undefined {
+    const text = readSecret(this.#parts.loginFile);
+    if (text === undefined) return undefined;
+    try {
+      return Login.parse(JSON.parse(text));
+    } catch (cause) {
+      throw new IntercomError("unparsable_file", `${this.#parts.loginFile} holds no login`, {
+        hint: `remove it and log in again: ${loginSteps}`,
+        cause,
+      });
+    }
+  }
+
+  #isPerson(pid: number): boolean {
+    try {
+      this.#refuseAgents(pid);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #refuseAgents(pid: number): void {
+    const chain = ancestry(pid);
+    if (chain.length === 0) throw new IntercomError("person_only", `no process ${pid} is running here`);
+    const { sessions, machine, missionOf } = this.#parts;
+    const session = sessions.amongAncestors(pid);
+    if (session) {
+      const { project, session_id } = session.stored;
+      const address = formatAddress({ kind: "session", machine, project, session: session_id });
+      throw new IntercomError("person_only", `process ${pid} was started by the agent of ${address}`);
+    }
+    const marks = chain.flatMap((one) => variableOf(one.pid, missionRunVariable) ?? []);
+    for (const mission of [missionOf(pid), ...marks])
+      if (mission !== undefined)
+        throw new IntercomError("person_only", `process ${pid} was started by mission ${mission}`);
+  }
+}

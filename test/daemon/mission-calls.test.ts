@@ -1,0 +1,228 @@
+// What an agent's calls about missions ask of the hub, and what they answer while the hub is away.
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { Arrivals } from "../../src/daemon/arrivals.ts";
+import type { Link } from "../../src/daemon/link.ts";
+import { MissionCalls } from "../../src/daemon/mission-calls.ts";
+import { Outbox } from "../../src/daemon/outbox.ts";
+import { Projects } from "../../src/daemon/projects.ts";
+import { Sender } from "../../src/daemon/sender.ts";
+import { Sessions } from "../../src/daemon/sessions.ts";
+import { DaemonState } from "../../src/daemon/state.ts";
+import { IntercomError } from "../../src/protocol/errors.ts";
+import type { RouteInput } from "../../src/protocol/hub-api.ts";
+import { MissionId } from "../../src/protocol/mission.ts";
+import { parseToolInput } from "../../src/protocol/tools.ts";
+import { log } from "../../src/system/log.ts";
+import { waitFor } from "../rig/wait.ts";
+
+const roots: string[] = [];
+log.level = 0;
+afterAll(() => {
+  for (const root of roots) rmSync(root, { recursive: true, force: true });
+});
+
+/** A daemon's parts with a link that a test answers. */
+function scene(answer: (op: string, input: never) => unknown = () => ({})) {
+  const root = mkdtempSync("/tmp/aii-mc-");
+  roots.push(root);
+  const state = DaemonState.open(`${root}/daemon.json`);
+  const sessions = new Sessions(state, new Projects(state, []), {
+    inboxDirectory: `${root}/inbox`,
+    unreadLimit: 10,
+  });
+  const outbox = Outbox.open(`${root}/outbox.jsonl`);
+  const asked: { op: string; input: RouteInput & Record<string, unknown> }[] = [];
+  const link = {
+    linked: true,
+    state: "linked",
+    reason: undefined as string | undefined,
+    request: async (op: string, input: never) => {
+      if (!link.linked) throw new IntercomError("hub_unreachable", "no link");
+      asked.push({ op, input });
+      return answer(op, input);
+    },
+  };
+  const parts = { link: link as unknown as Link, outbox, sessions };
+  const sender = new Sender({
+    ...parts,
+    arrivals: new Arrivals(sessions, outbox),
+    machine: "atlas",
+    messageBytes: 65_536,
+    beforeRoute: async () => {},
+  });
+  const session = sessions.register({ pid: process.pid, project: "website", session_id: "s-1" });
+  const calls = new MissionCalls({ ...parts, sender, addressOf: () => "atlas/website@s-1" });
+  const away = () => Object.assign(link, { linked: false, reason: "the hub is away" });
+  const back = () => {
+    Object.assign(link, { linked: true, reason: undefined });
+    sender.flush();
+  };
+  return { asked, calls, session, outbox, away, back };
+}
+
+const call = (session: ReturnType<typeof scene>["session"], messageId: string) => ({ session, messageId });
+const ask = (given: Record<string, unknown>) => parseToolInput("intercom_ask", given);
+const news = (given: Record<string, unknown>) => parseToolInput("intercom_send", given);
+
+test("an ask carries all that the hub needs; its retry proposes the same ids", async () => {
+  const { asked, calls, session } = scene(() => ({ status: "launched", mission_id: "m-20261122-aaaaaa" }));
+  const input = ask({ to: "limn/mnemos", message: "go", files: ["a.md"], context_thread: "t-0123456789ab" });
+  const answer = await calls.ask(input, call(session, "msg-1"));
+  expect(answer).toEqual({ status: "launched", mission_id: "m-20261122-aaaaaa" });
+  await calls.ask(input, call(session, "msg-1"));
+  expect(asked[0]?.input).toEqual({
+    from_agent: "atlas/website@s-1",
+    to_agent: "limn/mnemos",
+    type: "ask",
+    payload: {
+      message: "go",
+      message_id: "msg-1",
+      new_thread_id: expect.stringMatching(/^t-/),
+      if_no_session: "fail",
+      priority: "normal",
+      mission: {
+        id: expect.stringMatching(/^m-\d{8}-[0-9a-f]{6}$/),
+        continues: undefined,
+        timeout: 300,
+        require_approval: "auto",
+        agent_command: "",
+        files: ["a.md"],
+        context_thread: "t-0123456789ab",
+      },
+    },
+  });
+  expect(asked[1]?.input.payload.new_thread_id).toBe(asked[0]?.input.payload.new_thread_id);
+  expect(asked[1]?.input.payload.mission?.id).toBe(asked[0]?.input.payload.mission?.id);
+});
+
+test("start_agent names machine, project and command; continuing names the mission and proposes no ids", async () => {
+  const { asked, calls, session } = scene(() => ({
+    status: "pending_approval",
+    mission_id: "m-20261122-aaaaaa",
+  }));
+  const given = { machine: "limn", project: "mnemos", mission: "build it", agent_command: "codex" };
+  await calls.startAgent(parseToolInput("intercom_start_agent", given), call(session, "msg-1"));
+  expect(asked[0]?.input).toMatchObject({
+    to_agent: "limn/mnemos",
+    type: "start_agent",
+    payload: { message: "build it", mission: { agent_command: "codex" } },
+  });
+  const further = ask({ to: "limn/mnemos", message: "more", mission_id: "m-20261122-aaaaaa" });
+  await calls.ask(further, call(session, "msg-2"));
+  expect(asked[1]?.input.payload).toMatchObject({ mission: { continues: "m-20261122-aaaaaa" } });
+  expect(asked[1]?.input.payload.new_thread_id).toBeUndefined();
+  expect(asked[1]?.input.payload.mission?.id).toBeUndefined();
+});
+
+test("with the hub away: ask, start_agent and send wait on disk with their ids, and go out in order", async () => {
+  const { asked, calls, session, outbox, away, back } = scene((op, { type }: RouteInput) => {
+    if (op !== "route") throw new IntercomError("internal", op);
+    return type === "send" ? { status: "queued", recipients: [] } : { status: "launched" };
+  });
+  away();
+  const queued = await calls.ask(ask({ to: "limn/mnemos", message: "one" }), call(session, "msg-1"));
+  expect(queued).toMatchObject({ status: "queued", reason: "the hub is away" });
+  expect(MissionId.safeParse(queued.mission_id).success).toBe(true);
+  expect(queued.thread_id).toMatch(/^t-/);
+  const again = await calls.ask(ask({ to: "limn/mnemos", message: "one" }), call(session, "msg-1"));
+  expect(again.mission_id).toBe(queued.mission_id as string);
+  const told = await calls.send(news({ to: ["limn/*", "human"], message: "two" }), call(session, "msg-2"));
+  expect(told).toMatchObject({ status: "queued", recipients: [{ to: "limn/*" }, { to: "human" }] });
+  const started = { machine: "limn", project: "mnemos", mission: "three" };
+  await calls.startAgent(parseToolInput("intercom_start_agent", started), call(session, "msg-3"));
+  expect(outbox.routes).toBe(3);
+  const look = await calls.status(
+    parseToolInput("intercom_status", { mission_id: queued.mission_id }),
+    call(session, "msg-4"),
+  );
+  expect(look).toMatchObject({ status: "queued", output: "", text: "one", reason: "the hub is away" });
+  back();
+  await waitFor("the outbox to empty", () => outbox.size === 0);
+  expect(asked.map(({ input }) => input.payload.message)).toEqual(["one", "two", "three"]);
+  expect(asked[0]?.input.payload.mission?.id).toBe(queued.mission_id);
+});
+
+test("with the hub away: status, history, cancel and feedback say that it is away", async () => {
+  const { calls, session, away } = scene();
+  away();
+  const mission_id = "m-20261122-aaaaaa";
+  const about = call(session, "msg-1");
+  for (const work of [
+    calls.status(parseToolInput("intercom_status", { mission_id }), about),
+    calls.status(parseToolInput("intercom_status", { message_id: "msg-9" }), about),
+    calls.history(parseToolInput("intercom_history", { mission_id }), about),
+    calls.cancel(parseToolInput("intercom_cancel", { mission_id }), about),
+    calls.reportFeedback(
+      parseToolInput("intercom_report_feedback", { type: "note", description: "fine" }),
+      about,
+    ),
+  ])
+    expect(await work.catch((error: IntercomError) => error.code)).toBe("hub_unreachable");
+});
+
+test("what was queued here and then refused reaches its sender, once and by name", async () => {
+  const { calls, session, outbox, away, back } = scene((_, { type, payload }: RouteInput) => {
+    if (payload.message === "unknown") throw new IntercomError("unknown_project", "no such project");
+    if (type === "send")
+      return {
+        status: "error",
+        recipients: [
+          { to: "limn/a@s-2", status: "delivered" },
+          { to: "limn/b", status: "error", reason: "its inbox is full" },
+        ],
+      };
+    return { status: "denied", reason: "no agent may be started there" };
+  });
+  away();
+  const { mission_id } = await calls.ask(ask({ to: "limn/mnemos", message: "x" }), call(session, "msg-1"));
+  await calls.ask(ask({ to: "limn/mnemo", message: "unknown" }), call(session, "msg-2"));
+  await calls.send(news({ to: "limn/*", message: "y" }), call(session, "msg-3"));
+  back();
+  await waitFor("the outbox to empty", () => outbox.size === 0);
+  const [denied, unknown, lost] = session.inbox.records().map(({ message }) => message);
+  expect(denied).toBe(
+    `Your mission ${mission_id} in limn/mnemos was not started: no agent may be started there`,
+  );
+  expect(unknown).toEndWith("in limn/mnemo was not started: no such project");
+  expect(lost).toBe("Your message msg-3 to limn/* was not delivered: limn/b: its inbox is full");
+  expect(session.inbox.records()).toHaveLength(3);
+});
+
+test("a mission id that is taken: another is proposed; who was told the first one hears of it", async () => {
+  let taken = "";
+  const { asked, calls, session, outbox, away, back } = scene((_, { payload }: RouteInput) => {
+    const id = payload.mission?.id ?? "";
+    taken ||= id;
+    if (id === taken) throw new IntercomError("conflict", `mission id ${id} is taken`);
+    return { status: "launched", mission_id: id };
+  });
+  const first = await calls.ask(ask({ to: "limn/mnemos", message: "x" }), call(session, "msg-1"));
+  expect(first.mission_id).not.toBe(taken);
+  expect(asked).toHaveLength(2);
+  away();
+  const queued = await calls.ask(ask({ to: "limn/mnemos", message: "y" }), call(session, "msg-2"));
+  taken = queued.mission_id ?? "";
+  back();
+  await waitFor("the outbox to empty", () => outbox.size === 0);
+  const now = asked.at(-1)?.input.payload.mission?.id;
+  expect(session.inbox.records()[0]?.message).toBe(
+    `Your mission has the id ${now} now (launched); ${taken} was taken.`,
+  );
+});
+
+test("nothing is sent of what cannot be meant", async () => {
+  const { asked, calls, session } = scene();
+  const about = call(session, "msg-1");
+  for (const [work, message] of [
+    [calls.ask(ask({ to: "human", message: "x" }), about), "a mission runs in a project"],
+    [calls.ask(ask({ to: "limn/mnemos@s-2", message: "x" }), about), "a mission runs in a project"],
+    [calls.ask(ask({ to: "limn", message: "x" }), about), "is not an address"],
+    [calls.ask(ask({ to: "limn/mnemos", message: "  " }), about), "the message is empty"],
+    [calls.ask(ask({ to: "limn/mnemos", message: "x".repeat(65_537) }), about), "at most 65536"],
+    [calls.send(news({ to: ["limn/*", "limn"], message: "x" }), about), "is not an address"],
+    [calls.send(news({ to: "*/*", message: "x" }), about), "is not an address"],
+  ] as const)
+    expect(await work.catch((error: Error) => error.message)).toContain(message);
+  expect(asked).toEqual([]);
+});
