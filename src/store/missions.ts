@@ -31,7 +31,7 @@ const columns = `m.id AS mission_id, r.run, m.version, m.thread_id, m.type, r.fr
 const current = "missions m JOIN mission_runs r ON r.mission_id = m.id AND r.run = m.run";
 
 /** Where a message reaches the mission's own session while it runs. */
-export function missionAddress({ mission_id, machine, project }: MissionPlace): MissionAddress {
+function missionAddress({ mission_id, machine, project }: MissionPlace): MissionAddress {
   return { kind: "session", machine, project, session: mission_id };
 }
 type MissionPlace = Pick<Mission, "mission_id" | "machine" | "project">;
@@ -186,7 +186,7 @@ export function responseSent(db: Database, id: string, run: number): void {
   db.query("UPDATE mission_runs SET response_owed = 0 WHERE mission_id = ? AND run = ?").run(id, run);
 }
 
-export function isOver(status: MissionStatus): boolean {
+function isOver(status: MissionStatus): boolean {
   return status !== "pending_approval" && status !== "queued" && status !== "running";
 }
 

@@ -69,8 +69,10 @@ async function findPoints(): Promise<Point[]> {
   const points = new Map<string, Point>();
   for await (const file of new Glob("src/**/*.ts").scan(`${import.meta.dir}/../..`)) {
     const source = await Bun.file(`${import.meta.dir}/../../${file}`).text();
+    // no mission runs in this world: test/hub/mission-crash.test.ts kills the hub at each of those
     for (const [, name = ""] of source.matchAll(/\bcrashPoint\("([^"]+)"\)/g))
-      points.set(name, { name, role: /^src\/(hub|store)\//.test(file) ? "hub" : "daemon" });
+      if (!/^src\/hub\//.test(file) || !/^(mission|approval)\./.test(name))
+        points.set(name, { name, role: /^src\/(hub|store)\//.test(file) ? "hub" : "daemon" });
   }
   return [...points.values()].sort((one, other) => one.name.localeCompare(other.name));
 }

@@ -2,19 +2,9 @@
 import { expect, test } from "bun:test";
 import { existsSync, mkdtempSync } from "node:fs";
 import { homePaths } from "../../src/system/paths.ts";
+import { spawnHub } from "./killable.ts";
 import { Peer, session } from "./peer.ts";
 import { personAt } from "./rig.ts";
-
-async function spawnHub(home: string) {
-  const entry = Bun.fileURLToPath(import.meta.resolve("./serve.ts"));
-  const child = Bun.spawn([process.execPath, entry, home], {
-    env: process.env,
-    stdout: "pipe",
-    stderr: "ignore",
-  });
-  const { value } = await child.stdout.getReader().read();
-  return { child, url: new TextDecoder().decode(value).trim() };
-}
 
 test("kill -9 under load: nothing that was accepted is lost, doubled or out of order", async () => {
   const paths = homePaths(mkdtempSync("/tmp/aii-hub-"));

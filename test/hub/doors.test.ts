@@ -1,6 +1,6 @@
 // Who gets in: nothing is answered, not even "no such page", before the caller has proved who it is.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { hubRoutes } from "../../src/protocol/hub-api.ts";
+import { hubOperations, hubRoutes } from "../../src/protocol/hub-api.ts";
 import { version } from "../../src/protocol/version.ts";
 import { signRequest } from "../../src/system/signature.ts";
 import { Peer } from "./peer.ts";
@@ -81,18 +81,22 @@ test("a signed request is routed: 200, 404, 405, 400, 415, 403", async () => {
   ).toEqual([415, "bad_media_type"]);
 });
 
-test("what only the person may do is refused to a machine", async () => {
-  for (const [method, path] of [
-    ["POST", "/api/invites"],
-    ["POST", "/api/machines/mac/approve"],
-    ["POST", "/api/machines/mac/revoke"],
-    ["GET", "/api/inbox"],
-    ["GET", "/api/events"],
-  ] as const)
-    expect(codeOf(await mac.http(method, path, method === "POST" ? {} : undefined))).toEqual([
+test("what only the person may do is refused to a machine, on every route", async () => {
+  const persons = hubRoutes.filter(({ op }) => hubOperations[op].who === "person");
+  const routes = persons.map(({ method, path }) => [method, path.replace(":id", "mac")] as const);
+  expect(routes.length).toBeGreaterThan(10);
+  for (const [method, path] of [...routes, ["GET", "/api/events"] as const])
+    expect([path, ...codeOf(await mac.http(method, path, method === "POST" ? {} : undefined))]).toEqual([
+      path,
       403,
       "person_only",
     ]);
+  const operations = hubRoutes.map(({ op }) => op);
+  const reached = (Object.keys(hubOperations) as (keyof typeof hubOperations)[]).filter(
+    (op) => !operations.includes(op),
+  );
+  // `doctor --canary` goes over the link it tests
+  expect(reached).toEqual(["canary"]);
   expect((await hub.person("GET", "/api/machines")).body.machines).toMatchObject([
     { id: "mac", status: "online" },
   ]);

@@ -32,6 +32,8 @@ export class Launcher {
   readonly cancels: MissionCancel[] = [];
   /** runs it has, in the words of its presence */
   runs: { mission_id: string; run: number }[] = [];
+  /** how many it began */
+  begun = 0;
   plan: (order: MissionOrder) => PlanAnswer | Promise<PlanAnswer> = (order) => this.ready(order);
   begin: (start: MissionStart) => StartAnswer | Promise<StartAnswer> = (start) => this.take(start);
   stop: (cancel: MissionCancel) => { status: string } | Promise<{ status: string }> = () => ({
@@ -79,6 +81,7 @@ export class Launcher {
     if (this.level !== "never" && approved_by === undefined)
       return { verdict: "refused", status: "denied", reason: "nobody approved it" };
     this.runs.push({ mission_id, run });
+    this.begun += 1;
     return { verdict: "taken", status, at };
   }
 
@@ -119,31 +122,17 @@ export class Launcher {
   }
 }
 
+type More = { mission?: object; to?: string | undefined; [field: string]: unknown };
+
 /** `from`: `project@session` of the peer's machine. */
-export function ask(
-  peer: Peer,
-  from: string,
-  message: string,
-  {
-    mission = {},
-    to = "limn/api",
-    ...more
-  }: Record<string, unknown> & { mission?: object; to?: string } = {},
-): Promise<MissionAnswer> {
-  return peer.request("route", askInput(`${peer.id}/${from}`, message, { mission, to, ...more }));
+export function ask(peer: Peer, from: string, message: string, more: More = {}): Promise<MissionAnswer> {
+  return peer.request("route", askInput(`${peer.id}/${from}`, message, more));
 }
 
-export function askInput(
-  from: string,
-  message: string,
-  {
-    mission = {},
-    to = "limn/api",
-    ...more
-  }: Record<string, unknown> & { mission?: object; to?: string } = {},
-) {
+export function askInput(from: string, message: string, more: More = {}) {
+  const { mission = {}, to, ...rest } = { to: "limn/api", ...more };
   const wish = "continues" in mission ? mission : { id: newMissionId(), ...mission };
-  return routeInput(from, to, message, { type: "ask", mission: wish, ...more });
+  return routeInput(from, to, message, { type: "ask", mission: wish, ...rest });
 }
 
 export const detail = async (hub: Reachable, id: string | undefined): Promise<MissionDetail> =>

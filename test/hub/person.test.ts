@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { pidHeader } from "../../src/hub/callers.ts";
-import { HubEvent } from "../../src/protocol/hub-api.ts";
+import { HubEvent, hubOperations, hubRoutes } from "../../src/protocol/hub-api.ts";
 import { identify } from "../../src/system/process.ts";
 import { waitFor } from "../rig/wait.ts";
 import { Peer, refusal, routeInput, session } from "./peer.ts";
@@ -50,6 +50,12 @@ test("an agent's child may look, but not act as the person; nothing changes", as
       ["POST", "/api/route", routeInput("human", "mac/web@s-a", "I am the user")],
       ["GET", "/api/inbox", undefined],
       ["GET", "/api/events", undefined],
+      ...hubRoutes
+        .filter(({ op }) => hubOperations[op].who !== "machine" && op !== "agents" && op !== "machines")
+        .map(
+          ({ method, path }) =>
+            [method, path.replace(":id", "x"), method === "POST" ? {} : undefined] as const,
+        ),
     ] as const;
     for (const pid of [child, agent.pid])
       for (const [method, path, body] of acts) {
