@@ -8,7 +8,7 @@ import { isErrno } from "../system/files.ts";
 import { log } from "../system/log.ts";
 import { isAlive } from "../system/process.ts";
 import { background, delay, every } from "../system/wait.ts";
-import { agentEnvironment } from "./agent-environment.ts";
+import { agentEnvironment, markOf } from "./agent-environment.ts";
 import { MissionOutput } from "./mission-output.ts";
 import { type Exit, findLeader, processesOf, signalAll, startAgent } from "./mission-process.ts";
 import { missionPrompt } from "./mission-prompt.ts";
@@ -43,6 +43,9 @@ const sweepPauseMs = 100;
 const maxArgumentBytes = 100_000;
 /** bytes that an agent may print before it is stopped: the disk is not its own */
 const maxStdoutBytes = 1024 * 1024 * 1024;
+
+/** In the record before the process is there. */
+export const startingNow = () => ({ state: "starting" as const, started_at: new Date().toISOString() });
 
 /** What the operating system says of a start, in words. */
 function whyNot(cause: unknown, program: string): string {
@@ -87,7 +90,7 @@ export class MissionRun {
     const files = records.files(this.record);
     const text = missionPrompt(order, language);
     // on the disk before anything runs: a daemon that dies here finds it by its mark, or tells that it is lost
-    this.#save({ state: "starting", started_at: new Date().toISOString() });
+    if (this.record.state !== "starting") this.#save(startingNow());
     crashPoint("launcher.before-start");
     try {
       if (prompt === "argument" && Buffer.byteLength(text) > maxArgumentBytes)
@@ -96,7 +99,7 @@ export class MissionRun {
       const { process, exited } = startAgent({
         argv: prompt === "argument" ? [...plan.argv, text] : plan.argv,
         directory: plan.directory,
-        env: agentEnvironment(env, { home, runKey: this.key, directory: plan.directory }),
+        env: agentEnvironment(env, { home, mark: this.#mark(), directory: plan.directory }),
         stdin: prompt === "stdin" ? files.prompt : undefined,
         stdout: files.stdout,
         stderr: files.stderr,
@@ -138,7 +141,7 @@ export class MissionRun {
 
   /** Its output file is made right before its process: without one, nothing was ever started. */
   #adoptStarted(): void {
-    const found = findLeader(this.key);
+    const found = findLeader(this.#mark());
     if (found) {
       this.#save({ state: "running", process: found });
       this.#follow();
@@ -214,7 +217,11 @@ export class MissionRun {
   }
 
   #processes() {
-    return processesOf(this.record.process, this.key);
+    return processesOf(this.record.process, this.#mark());
+  }
+
+  #mark(): string {
+    return markOf(this.key, this.#parts.home);
   }
 
   /** The agent is gone. What it printed is read to its end before it is judged. */
