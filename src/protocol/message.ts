@@ -34,7 +34,6 @@ const StateChange = z.object({
   /** whose copy, where a message has several recipients */
   to: z.string().optional(),
 });
-export type StateChange = z.infer<typeof StateChange>;
 
 /** A message as it travels hub → daemon and as history shows it. */
 export const Message = z.object({
