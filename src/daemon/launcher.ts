@@ -43,11 +43,14 @@ export type LauncherOptions = {
   link: Pick<ReportParts, "isLinked" | "send">;
   /** which runs there are changed */
   onChange: () => void;
+  /** ms between a polite signal and the end; default 5 s */
+  graceMs?: number;
 };
 
 /** A process that belongs to a run. `own`: it is the mission's agent itself, not one that this agent started. */
 export type MissionProcess = { mission_id: string; project: string; own: boolean };
 
+const defaultGraceMs = 5_000;
 /** runs that may wait on one machine */
 const maxQueued = 1_000;
 /** ms between looks for old records */
@@ -272,8 +275,9 @@ export class Launcher {
   }
 
   #runParts(): RunParts {
-    const { home, language, env, settings } = this.#options;
+    const { home, language, env, settings, graceMs = defaultGraceMs } = this.#options;
     return {
+      graceMs,
       records: this.#records,
       home,
       language,

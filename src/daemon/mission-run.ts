@@ -22,6 +22,8 @@ export type RunParts = {
   env: Record<string, string | undefined>;
   /** seconds; this machine's own limit */
   maxSeconds: number;
+  /** ms between a polite signal and the end */
+  graceMs: number;
   /** something the hub does not know yet */
   onNews: (run: MissionRun) => void;
   /** its agent has ended, so another may start */
@@ -34,8 +36,6 @@ type Stop = NonNullable<MissionRecord["stop"]>;
 
 /** ms between looks at what it printed and whether it still runs; the hub should know a step within 300 ms */
 const lookMs = 60;
-/** ms between a polite signal and the end */
-const graceMs = 5_000;
 /** ms after which what cannot be ended is given up */
 const sweepMs = 20_000;
 const sweepPauseMs = 100;
@@ -210,7 +210,7 @@ export class MissionRun {
     const now = performance.now();
     this.#termAt ??= now;
     if (this.#termAt === now) signalAll(this.#processes(), "SIGTERM");
-    else if (!this.#killed && now - this.#termAt >= graceMs) {
+    else if (!this.#killed && now - this.#termAt >= this.#parts.graceMs) {
       this.#killed = true;
       signalAll(this.#processes(), "SIGKILL");
     }
@@ -259,7 +259,7 @@ export class MissionRun {
       if (left.length === 0 || this.#closed.signal.aborted) break;
       const fresh = left.filter(({ start, pid }) => !asked.has(`${pid} ${start}`));
       for (const { pid, start } of fresh) asked.add(`${pid} ${start}`);
-      if (performance.now() - termAt >= graceMs) signalAll(left, "SIGKILL");
+      if (performance.now() - termAt >= this.#parts.graceMs) signalAll(left, "SIGKILL");
       else signalAll(fresh, "SIGTERM");
       if (performance.now() - started > sweepMs) {
         log.warn("processes that a mission left behind cannot be ended", {
