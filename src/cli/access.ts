@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { IntercomError } from "../protocol/errors.ts";
 import { pidHeaders } from "../protocol/hook.ts";
 import { type HubInput, type HubOperation, hubRoutes } from "../protocol/hub-api.ts";
-import { missionRunVariable } from "../protocol/mission.ts";
+import { missionOfMark, missionRunVariable } from "../protocol/mission.ts";
 import { homePaths } from "../system/paths.ts";
 import { isLate, openOverSocket, requestOverSocket, type SocketRequest } from "../system/socket.ts";
 
@@ -106,7 +106,7 @@ export function isHubHost(): boolean {
 
 /** The hub and the daemon look at the processes; this says it where those cannot be looked into. */
 function refuseMissions(): void {
-  const mission = process.env[missionRunVariable];
+  const mission = missionOfMark(process.env[missionRunVariable]);
   if (mission) throw new IntercomError("person_only", `this command was started by mission ${mission}`);
 }
 

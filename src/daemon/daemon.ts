@@ -96,8 +96,13 @@ export class Daemon {
     const { home, run, inbox, pending } = options.paths;
     for (const directory of [home, run, inbox, pending]) privateDirectory(directory);
     const daemon = new Daemon(options);
-    await daemon.#open();
-    return daemon;
+    try {
+      await daemon.#open();
+      return daemon;
+    } catch (error) {
+      await daemon.stop(); // its timers would keep the process
+      throw error;
+    }
   }
 
   private constructor(options: DaemonOptions) {

@@ -20,7 +20,7 @@ import { every } from "../system/wait.ts";
 import { type Launch, planLaunch, type Refused, refused } from "./launch-plan.ts";
 import { MissionRecords, runKeyOf } from "./mission-record.ts";
 import { MissionReports, type ReportParts } from "./mission-reports.ts";
-import { MissionRun, type RunParts } from "./mission-run.ts";
+import { MissionRun, type RunParts, startingNow } from "./mission-run.ts";
 import { Policies } from "./policies.ts";
 import type { Projects } from "./projects.ts";
 
@@ -43,11 +43,14 @@ export type LauncherOptions = {
   link: Pick<ReportParts, "isLinked" | "send">;
   /** which runs there are changed */
   onChange: () => void;
+  /** ms between a polite signal and the end; default 5 s */
+  graceMs?: number;
 };
 
 /** A process that belongs to a run. `own`: it is the mission's agent itself, not one that this agent started. */
 export type MissionProcess = { mission_id: string; project: string; own: boolean };
 
+const defaultGraceMs = 5_000;
 /** runs that may wait on one machine */
 const maxQueued = 1_000;
 /** ms between looks for old records */
@@ -205,7 +208,8 @@ export class Launcher {
         ...(approved_by === undefined ? {} : { approved_by }),
         taken_at: new Date().toISOString(),
         place: this.#records.nextPlace(),
-        state: "queued",
+        // where it can start now, one record on the disk says both: taken, and being started
+        ...(this.#hasRoom() ? startingNow() : { state: "queued" as const }),
       },
       this.#runParts(),
     );
@@ -217,7 +221,7 @@ export class Launcher {
     }
     this.#runs.set(run.key, run);
     this.#taking = run;
-    this.#startNext();
+    if (run.isActive) this.#start(run);
     this.#taking = undefined;
     const { state, end } = run.record;
     if (state === "ended") {
@@ -240,13 +244,20 @@ export class Launcher {
   /** First come, first served, as many as may run at once. */
   #startNext(): void {
     for (const run of [...this.#runs.values()]) {
-      if (this.#stopped || this.#count("active") >= this.#options.settings.max_parallel) return;
-      if (run.record.state !== "queued") continue;
-      try {
-        run.start();
-      } catch (error) {
-        log.warn("a mission could not be started", { mission: run.key, error });
-      }
+      if (!this.#hasRoom()) return;
+      if (run.record.state === "queued") this.#start(run);
+    }
+  }
+
+  #hasRoom(): boolean {
+    return !this.#stopped && this.#count("active") < this.#options.settings.max_parallel;
+  }
+
+  #start(run: MissionRun): void {
+    try {
+      run.start();
+    } catch (error) {
+      log.warn("a mission could not be started", { mission: run.key, error });
     }
   }
 
@@ -264,8 +275,9 @@ export class Launcher {
   }
 
   #runParts(): RunParts {
-    const { home, language, env, settings } = this.#options;
+    const { home, language, env, settings, graceMs = defaultGraceMs } = this.#options;
     return {
+      graceMs,
       records: this.#records,
       home,
       language,

@@ -9,7 +9,7 @@ import {
   type ProcessIdentity,
   type ProcessKin,
 } from "../system/process.ts";
-import { runEntry } from "./agent-environment.ts";
+import { markEntry } from "./agent-environment.ts";
 
 /** How a process ended. Neither where the daemon was not its parent any more. */
 export type Exit = { code?: number; signal?: string };
@@ -64,17 +64,17 @@ const nameOfSignal = (signal: number | NodeJS.Signals): string =>
  * What runs of a run: its leader's group and session, whatever carries its mark in its environment, and all their
  * descendants. Never this daemon, nor what is above it: an agent may have started the daemon itself.
  */
-export function processesOf(leader: ProcessIdentity | undefined, runKey: string): ProcessIdentity[] {
+export function processesOf(leader: ProcessIdentity | undefined, mark: string): ProcessIdentity[] {
   const all = allProcesses();
   const own = new Set(ancestry(process.pid).map(({ pid }) => pid));
   const others = all.filter(({ pid }) => !own.has(pid));
   // another process has the leader's pid by now: group and session of that number are its
   const holder = all.find(({ pid }) => pid === leader?.pid);
   const number = leader && (!holder || holder.start === leader.start) ? leader.pid : undefined;
-  const mark = runEntry(runKey);
+  const entry = markEntry(mark);
   const found = new Map<number, ProcessKin>();
   for (const one of others)
-    if (one.group === number || one.session === number || environmentOf(one.pid).includes(mark))
+    if (one.group === number || one.session === number || environmentOf(one.pid).includes(entry))
       found.set(one.pid, one);
   for (let before = -1; before !== found.size; ) {
     before = found.size;
@@ -84,10 +84,10 @@ export function processesOf(leader: ProcessIdentity | undefined, runKey: string)
 }
 
 /** The leader of a run that was started and never noted: the first process that carries its mark. */
-export function findLeader(runKey: string): ProcessIdentity | undefined {
-  const mark = runEntry(runKey);
+export function findLeader(mark: string): ProcessIdentity | undefined {
+  const entry = markEntry(mark);
   const leader = allProcesses().find(
-    ({ pid, session }) => pid === session && environmentOf(pid).includes(mark),
+    ({ pid, session }) => pid === session && environmentOf(pid).includes(entry),
   );
   return leader && { pid: leader.pid, start: leader.start };
 }

@@ -8,7 +8,7 @@ import { isErrno } from "../system/files.ts";
 import { log } from "../system/log.ts";
 import { isAlive } from "../system/process.ts";
 import { background, delay, every } from "../system/wait.ts";
-import { agentEnvironment } from "./agent-environment.ts";
+import { agentEnvironment, markOf } from "./agent-environment.ts";
 import { MissionOutput } from "./mission-output.ts";
 import { type Exit, findLeader, processesOf, signalAll, startAgent } from "./mission-process.ts";
 import { missionPrompt } from "./mission-prompt.ts";
@@ -22,6 +22,8 @@ export type RunParts = {
   env: Record<string, string | undefined>;
   /** seconds; this machine's own limit */
   maxSeconds: number;
+  /** ms between a polite signal and the end */
+  graceMs: number;
   /** something the hub does not know yet */
   onNews: (run: MissionRun) => void;
   /** its agent has ended, so another may start */
@@ -34,8 +36,6 @@ type Stop = NonNullable<MissionRecord["stop"]>;
 
 /** ms between looks at what it printed and whether it still runs; the hub should know a step within 300 ms */
 const lookMs = 60;
-/** ms between a polite signal and the end */
-const graceMs = 5_000;
 /** ms after which what cannot be ended is given up */
 const sweepMs = 20_000;
 const sweepPauseMs = 100;
@@ -43,6 +43,9 @@ const sweepPauseMs = 100;
 const maxArgumentBytes = 100_000;
 /** bytes that an agent may print before it is stopped: the disk is not its own */
 const maxStdoutBytes = 1024 * 1024 * 1024;
+
+/** In the record before the process is there. */
+export const startingNow = () => ({ state: "starting" as const, started_at: new Date().toISOString() });
 
 /** What the operating system says of a start, in words. */
 function whyNot(cause: unknown, program: string): string {
@@ -87,7 +90,7 @@ export class MissionRun {
     const files = records.files(this.record);
     const text = missionPrompt(order, language);
     // on the disk before anything runs: a daemon that dies here finds it by its mark, or tells that it is lost
-    this.#save({ state: "starting", started_at: new Date().toISOString() });
+    if (this.record.state !== "starting") this.#save(startingNow());
     crashPoint("launcher.before-start");
     try {
       if (prompt === "argument" && Buffer.byteLength(text) > maxArgumentBytes)
@@ -96,7 +99,7 @@ export class MissionRun {
       const { process, exited } = startAgent({
         argv: prompt === "argument" ? [...plan.argv, text] : plan.argv,
         directory: plan.directory,
-        env: agentEnvironment(env, { home, runKey: this.key, directory: plan.directory }),
+        env: agentEnvironment(env, { home, mark: this.#mark(), directory: plan.directory }),
         stdin: prompt === "stdin" ? files.prompt : undefined,
         stdout: files.stdout,
         stderr: files.stderr,
@@ -138,7 +141,7 @@ export class MissionRun {
 
   /** Its output file is made right before its process: without one, nothing was ever started. */
   #adoptStarted(): void {
-    const found = findLeader(this.key);
+    const found = findLeader(this.#mark());
     if (found) {
       this.#save({ state: "running", process: found });
       this.#follow();
@@ -207,14 +210,18 @@ export class MissionRun {
     const now = performance.now();
     this.#termAt ??= now;
     if (this.#termAt === now) signalAll(this.#processes(), "SIGTERM");
-    else if (!this.#killed && now - this.#termAt >= graceMs) {
+    else if (!this.#killed && now - this.#termAt >= this.#parts.graceMs) {
       this.#killed = true;
       signalAll(this.#processes(), "SIGKILL");
     }
   }
 
   #processes() {
-    return processesOf(this.record.process, this.key);
+    return processesOf(this.record.process, this.#mark());
+  }
+
+  #mark(): string {
+    return markOf(this.key, this.#parts.home);
   }
 
   /** The agent is gone. What it printed is read to its end before it is judged. */
@@ -252,7 +259,7 @@ export class MissionRun {
       if (left.length === 0 || this.#closed.signal.aborted) break;
       const fresh = left.filter(({ start, pid }) => !asked.has(`${pid} ${start}`));
       for (const { pid, start } of fresh) asked.add(`${pid} ${start}`);
-      if (performance.now() - termAt >= graceMs) signalAll(left, "SIGKILL");
+      if (performance.now() - termAt >= this.#parts.graceMs) signalAll(left, "SIGKILL");
       else signalAll(fresh, "SIGTERM");
       if (performance.now() - started > sweepMs) {
         log.warn("processes that a mission left behind cannot be ended", {

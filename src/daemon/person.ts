@@ -3,7 +3,7 @@
 import { formatAddress } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
 import { type HubInput, Login } from "../protocol/hub-api.ts";
-import { missionRunVariable } from "../protocol/mission.ts";
+import { missionOfMark, missionRunVariable } from "../protocol/mission.ts";
 import { readSecret, replaceFile, unlinkIfPresent } from "../system/files.ts";
 import { ancestry, variableOf } from "../system/process.ts";
 import type { Link } from "./link.ts";
@@ -112,7 +112,7 @@ export class Person {
       const address = formatAddress({ kind: "session", machine, project, session: session_id });
       throw new IntercomError("person_only", `process ${pid} was started by the agent of ${address}`);
     }
-    const marks = chain.flatMap((one) => variableOf(one.pid, missionRunVariable) ?? []);
+    const marks = chain.flatMap((one) => missionOfMark(variableOf(one.pid, missionRunVariable)) ?? []);
     for (const mission of [missionOf(pid), ...marks])
       if (mission !== undefined)
         throw new IntercomError("person_only", `process ${pid} was started by mission ${mission}`);

@@ -2,7 +2,7 @@
 import { type Address, formatAddress, parseAddress } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
 import type { Caller } from "../protocol/hub-api.ts";
-import { missionRunVariable } from "../protocol/mission.ts";
+import { missionOfMark, missionRunVariable } from "../protocol/mission.ts";
 import type { Machine } from "../store/store.ts";
 import { ancestry, variableOf } from "../system/process.ts";
 import { type HttpRequest, signatureWindowSeconds, verifyRequest } from "../system/signature.ts";
@@ -48,14 +48,11 @@ export async function refuseAgents({ store }: Parts, pid: number): Promise<void>
         `process ${pid} was started by the agent of ${session.machine_id}/${session.project_id}@${session.session_id}`,
       );
     // its agent may have no session
-    const mission = missionIn(variableOf(process.pid, missionRunVariable));
+    const mission = missionOfMark(variableOf(process.pid, missionRunVariable));
     if (mission !== undefined && (await store.mission(mission)))
       throw new IntercomError("person_only", `process ${pid} was started by mission ${mission}`);
   }
 }
-
-const missionIn = (mark: string | undefined): string | undefined =>
-  /^m-\d{8}-[0-9a-f]{6}/.exec(mark ?? "")?.[0];
 
 export type From = Exclude<Address, { kind: "project" }>;
 

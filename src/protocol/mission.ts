@@ -22,6 +22,9 @@ export const missionIdFor = (messageId: string, at: Date): string =>
  * It marks what belongs to a run and proves nothing good of anyone. No secret.
  */
 export const missionRunVariable = "AI_INTERCOM_MISSION_RUN";
+/** The mission that a value of that variable names. */
+export const missionOfMark = (mark: string | undefined): string | undefined =>
+  /^m-\d{8}-[0-9a-f]{6}/.exec(mark ?? "")?.[0];
 
 /** From asking to end. All but the first, `queued` and `running` are final; a final one can be continued. */
 export const MissionStatus = z.enum([

@@ -15,6 +15,7 @@ export function applyPresence(
   { at, expires_at }: { at: string; expires_at: string },
 ): PresenceChange {
   for (const project of projects) saveProject(db, machine, project);
+  dropProjects(db, machine, projects);
   const before = new Map(openSessions(db, { machine }).map((session) => [session.session_id, session]));
   const opened: Session[] = [];
   for (const report of new Map(sessions.map((each) => [each.session_id, each])).values()) {
@@ -67,6 +68,15 @@ export function allProjects(db: Database, machine?: string): Project[] {
     )
     .all({ machine: machine ?? null })
     .map((row) => ({ ...row, capabilities: words(row.capabilities), tags: words(row.tags) }));
+}
+
+/** A machine says all it has; what it no longer names goes, unless a session stands in it, of whatever time. */
+function dropProjects(db: Database, machine: string, named: Presence["projects"]): void {
+  db.query(
+    `DELETE FROM projects WHERE machine_id = ? AND project_id NOT IN (SELECT value FROM json_each(?))
+       AND NOT EXISTS (SELECT 1 FROM sessions
+         WHERE sessions.machine_id = projects.machine_id AND sessions.project_id = projects.project_id)`,
+  ).run(machine, JSON.stringify(named.map(({ project_id }) => project_id)));
 }
 
 function endSession(db: Database, { machine_id, session_id }: Session, at: string, expiresAt: string) {

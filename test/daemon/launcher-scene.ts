@@ -109,6 +109,7 @@ export class Scene implements Disposable {
       missions: `${root}/home/missions`,
       language: "en",
       env: { PATH: `${root}/bin:${process.env.PATH}`, HOME: root, ...this.env },
+      graceMs: 600,
       link: { isLinked: () => this.hub.linked, send: async (report) => this.hub.take(report) },
       onChange: () => {
         this.changes += 1;

@@ -1,9 +1,9 @@
 // Runs of missions with small scripts as agents: how each way of ending is told, limits, queue, cancel, what they leave
 // behind, and what their environment holds.
 import { expect, test } from "bun:test";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import type { MissionRecord } from "../../src/daemon/mission-record.ts";
-import { identify, isAlive } from "../../src/system/process.ts";
+import { allProcesses, identify, isAlive } from "../../src/system/process.ts";
 import { waitFor } from "../rig/wait.ts";
 import { keyOf, orderOf, sceneOf } from "./launcher-scene.ts";
 
@@ -256,13 +256,12 @@ function recordOf(scene: Scened, order: ReturnType<typeof orderOf>): Required<Mi
 
 /** Processes of this test's agents: each works in a directory of its scene. */
 function sleepers(root: string): string[] {
-  const found = Bun.spawnSync([
-    "sh",
-    "-c",
-    `for p in /proc/[0-9]*; do case "$(readlink $p/cwd)" in ${root}/*) cat $p/cmdline | tr '\\0' ' '; echo;; esac; done`,
-  ]);
-  return found.stdout
-    .toString()
-    .split("\n")
-    .filter((line) => line.trim() !== "");
+  return allProcesses().flatMap(({ pid }) => {
+    try {
+      const inside = readlinkSync(`/proc/${pid}/cwd`).startsWith(`${root}/`);
+      return inside ? [readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ")] : [];
+    } catch {
+      return []; // gone between two reads
+    }
+  });
 }
