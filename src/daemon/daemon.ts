@@ -5,17 +5,13 @@ import type { z } from "zod";
 import { removeStaleMarkers } from "../inbox/marker.ts";
 import { Canary } from "../protocol/checkup.ts";
 import { IntercomError } from "../protocol/errors.ts";
-import type { Presence } from "../protocol/hub-api.ts";
-import { maxFrameBytes } from "../protocol/link.ts";
 import type { DaemonHealth } from "../protocol/local-api.ts";
 import { MissionCancel, MissionOrder, MissionStart } from "../protocol/mission.ts";
-import type { SessionReport } from "../protocol/session.ts";
 import { version } from "../protocol/version.ts";
 import { type Config, defaultHubUrl } from "../system/config.ts";
 import { privateDirectory } from "../system/files.ts";
 import { fingerprint, loadOrCreateMachineKey, type MachineKey } from "../system/keys.ts";
 import { type Lock, takeLock } from "../system/lock.ts";
-import { log } from "../system/log.ts";
 import type { HomePaths } from "../system/paths.ts";
 import { isAlive } from "../system/process.ts";
 import { startedAt } from "../system/restart.ts";
@@ -32,10 +28,10 @@ import { Link } from "./link.ts";
 import { serveLocalApi } from "./local-api.ts";
 import { Outbox } from "./outbox.ts";
 import { Person } from "./person.ts";
+import { Presence } from "./presence.ts";
 import { Projects } from "./projects.ts";
 import { Sender } from "./sender.ts";
 import { SessionEvents } from "./session-events.ts";
-import { reportOf, sessionReport } from "./session-view.ts";
 import { type Session, Sessions } from "./sessions.ts";
 import { DaemonState } from "./state.ts";
 import { ToolCalls } from "./tool-calls.ts";
@@ -59,8 +55,6 @@ const sweepMs = 1_000;
 const statusMs = 2_000;
 /** ms a session that the daemon has forgotten has to register again: its MCP server tries every 2 s */
 const forgottenGraceMs = 10_000;
-/** ms that changes are collected before the hub hears of them */
-const presenceDelayMs = 20;
 
 export class Daemon {
   readonly #options: DaemonOptions;
@@ -79,16 +73,13 @@ export class Daemon {
   readonly #doorbell: Doorbell;
   readonly #waiting: Waiting;
   readonly #link: Link;
+  readonly #presence: Presence;
   readonly #sender: Sender;
   readonly #checkups: Checkups;
   readonly #upgrades: Upgrades;
   #hubUrl: string;
   #timers: ReturnType<typeof setInterval>[] = [];
   #forgottenTimer: ReturnType<typeof setTimeout> | undefined;
-  #presenceTimer: ReturnType<typeof setTimeout> | undefined;
-  #reported = "";
-  /** the latest report, on its way or taken */
-  #presence: Promise<void> = Promise.resolve();
   #server: { stop(): Promise<void> } | undefined;
 
   /** Starts everything; resolves when the local API answers. The link connects in the background. */
@@ -136,6 +127,14 @@ export class Daemon {
     this.#upgrades = new Upgrades(config, paths);
     this.#discovery = new Discovery(config.discovery, this.#projects);
     this.#link = this.#makeLink();
+    this.#presence = new Presence({
+      link: this.#link,
+      sessions: this.#sessions,
+      projects: this.#projects,
+      outbox: this.#outbox,
+      state: this.#state,
+      launcher: () => this.#launcher,
+    });
     this.#launcher = this.#makeLauncher();
     if (this.#state.revoked) this.#link.state = "revoked";
     const parts = {
@@ -148,7 +147,7 @@ export class Daemon {
       ...parts,
       machine: config.machine.id,
       messageBytes: config.limits.message_bytes,
-      beforeRoute: () => this.#presenceNow(),
+      beforeRoute: () => this.#presence.settled(),
     });
     this.#checkups = new Checkups({
       sessions: this.#sessions,
@@ -162,7 +161,7 @@ export class Daemon {
 
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
-    clearTimeout(this.#presenceTimer);
+    this.#presence.stop();
     clearTimeout(this.#forgottenTimer);
     this.#discovery.stop();
     this.#launcher.stop();
@@ -202,7 +201,7 @@ export class Daemon {
     this.#deliveries.onRead = (session) => this.#doorbell.wasRead(session);
     this.#events.onGone = () => this.#sessions.sweep();
     this.#sessions.missionOf = (pid) => this.#launcher.processOf(pid);
-    this.#projects.onChange = () => this.#presenceSoon();
+    this.#projects.onChange = () => this.#presence.soon();
     this.#projects.isNeeded = (project) =>
       this.#sessions.byProject(project).length > 0 || this.#launcher.usesProject(project);
     this.#launcher.start();
@@ -210,7 +209,7 @@ export class Daemon {
     // not before all are restored: a bell of a session that is not there yet would be taken down
     this.#sessions.onChange = () => {
       this.#hangBells();
-      this.#presenceSoon();
+      this.#presence.soon();
     };
     this.#sessions.onChange();
     removeStaleMarkers(paths.inbox, (marker) => isAlive(marker));
@@ -249,7 +248,7 @@ export class Daemon {
     this.#waiting.start();
     this.#timers = [
       every(sweepMs, "looking for ended sessions", () => this.#sessions.sweep()),
-      every(statusMs, "looking at sessions", () => this.#presenceIfChanged()),
+      every(statusMs, "looking at sessions", () => this.#presence.look()),
     ];
     this.#forgottenTimer = setTimeout(
       () => background("forgotten inboxes", async () => this.#deliveries.giveBackForgotten()),
@@ -273,7 +272,7 @@ export class Daemon {
         isLinked: () => this.#link.linked,
         send: (report) => this.#link.request("mission_report", report),
       },
-      onChange: () => this.#presenceSoon(),
+      onChange: () => this.#presence.soon(),
     });
   }
 
@@ -314,8 +313,7 @@ export class Daemon {
       answer: (op, payload) => this.#answer(op, payload),
       onLinked: () => {
         this.#arrivals.linked();
-        this.#presence = this.#sendPresence();
-        return this.#presence;
+        return this.#presence.greet();
       },
       onState: (state) => {
         if (state === "linked") this.#state.setRevoked(false);
@@ -329,55 +327,6 @@ export class Daemon {
   #reconnect(): void {
     this.#hubUrl = this.#options.readHubUrl?.() ?? this.#hubUrl;
     this.#link.reconnect();
-  }
-
-  /** The whole picture each time: nothing to keep in step, and a lost one is repaired by the next. */
-  async #sendPresence(): Promise<void> {
-    const sessions = this.#report();
-    this.#reported = JSON.stringify(sessions);
-    try {
-      const missions = this.#launcher.unfinished();
-      await this.#link.request(
-        "presence",
-        fitting({ sessions, projects: this.#projects.report(), missions }),
-      );
-    } catch (error) {
-      this.#reported = ""; // sent again with the next look; until then nothing is routed
-      throw error;
-    }
-  }
-
-  #presenceSoon(): void {
-    this.#presenceTimer ??= setTimeout(
-      () =>
-        background("presence", () =>
-          this.#presenceNow().catch((error) => log.warn("presence was not taken", { error })),
-        ),
-      presenceDelayMs,
-    );
-  }
-
-  /** Sends a change that still waits: the hub must know a session before that session writes. */
-  async #presenceNow(): Promise<void> {
-    if (this.#presenceTimer === undefined) return this.#presence;
-    clearTimeout(this.#presenceTimer);
-    this.#presenceTimer = undefined;
-    if (this.#link.linked) this.#presence = this.#sendPresence();
-    await this.#presence;
-  }
-
-  #presenceIfChanged(): void {
-    if (this.#link.linked && JSON.stringify(this.#report()) !== this.#reported) this.#presenceSoon();
-  }
-
-  /** Open sessions, and those that ended while the hub was away and whose last words still wait here. */
-  #report(): SessionReport[] {
-    const open = this.#sessions.all().filter((session) => !session.provisional);
-    const senders = this.#outbox.senders();
-    const gone = this.#state.sessions.filter(
-      (one) => one.ended_at !== undefined && senders.has(one.session_id),
-    );
-    return [...open.map(sessionReport), ...gone.map(reportOf)];
   }
 
   #health(): DaemonHealth {
@@ -405,18 +354,4 @@ function readAs<T extends z.ZodType>(schema: T, payload: unknown): z.output<T> {
     "bad_request",
     `this request cannot be read: ${issue?.path.join(".")}: ${issue?.message}`,
   );
-}
-
-/** What does not fit into one frame is left out: first the descriptions, then the projects without a session. */
-function fitting(presence: Presence): Presence {
-  const fits = (one: Presence) => Buffer.byteLength(JSON.stringify(one)) < maxFrameBytes / 2;
-  if (fits(presence)) return presence;
-  log.warn("more projects than one report can carry; descriptions are left out", {
-    projects: presence.projects.length,
-  });
-  const brief = presence.projects.map((one) => ({ ...one, description: "", capabilities: [], tags: [] }));
-  const named = { ...presence, projects: brief };
-  if (fits(named)) return named;
-  const used = new Set(presence.sessions.map(({ project_id }) => project_id));
-  return { ...presence, projects: brief.filter(({ project_id }) => used.has(project_id)) };
 }
