@@ -10,8 +10,14 @@ import { isLate, openOverSocket, requestOverSocket, type SocketRequest } from ".
 
 /** ms a command waits, once: a daemon that asks a silent hub says so after 4 s */
 const timeoutMs = 5_000;
-/** ms for a person's act: the hub may ask another machine, which may take 5 s, before it answers */
-const actTimeoutMs = 10_000;
+/** ms for an act for which the hub first asks another machine, twice 5 s at most */
+const slowActTimeoutMs = 12_000;
+const slowActs: ReadonlySet<HubOperation> = new Set<HubOperation>([
+  "approval_decide",
+  "mission_cancel",
+  "machine_upgrade",
+  "machine_upgrade_state",
+]);
 
 const asker = () => ({ [pidHeaders.asker]: String(process.pid) });
 
@@ -50,11 +56,13 @@ export async function askFacts<O extends FactOperation>(op: O, input: HubInput<O
 /** A person's act: on the hub's own host, elsewhere by the login on this machine. */
 export async function actAsPerson<O extends HubOperation>(op: O, input: HubInput<O>): Promise<unknown> {
   refuseMissions();
+  const asksMachine = slowActs.has(op) || ("type" in input && input.type !== "chat");
+  const actTimeoutMs = asksMachine ? slowActTimeoutMs : timeoutMs;
   if (isHubHost()) {
     const request = { ...requestOf(op, input), headers: asker(), timeoutMs: actTimeoutMs };
     return requestOverSocket(homePaths().hubSocket, "hub_unreachable", request);
   }
-  if (existsSync(homePaths().daemonSocket)) return askDaemon(`/api/person/${op}`, input);
+  if (existsSync(homePaths().daemonSocket)) return askDaemon(`/api/person/${op}`, input, actTimeoutMs);
   throw new IntercomError("hub_unreachable", "no hub runs in this home");
 }
 
@@ -77,12 +85,12 @@ export async function streamEvents(signal: AbortSignal): Promise<Response> {
 }
 
 /** This machine's daemon. */
-export async function askDaemon(path: string, body?: unknown): Promise<unknown> {
+export async function askDaemon(path: string, body?: unknown, patienceMs = timeoutMs): Promise<unknown> {
   return requestOverSocket(homePaths().daemonSocket, "daemon_unreachable", {
     path,
     body,
     headers: asker(),
-    timeoutMs,
+    timeoutMs: patienceMs,
   });
 }
 

@@ -120,7 +120,7 @@ const groups: Record<string, Record<string, Entry>> = {
     },
     completions: {
       description: "a completion script for bash, zsh or fish",
-      load: async () => (await import("./completions.ts")).completions(commands),
+      load: async () => (await import("./completions.ts")).completions(shown),
     },
     doctor: {
       description: "what is not fine here, and its fix; --canary proves one session's path",

@@ -60,7 +60,7 @@ export class MissionCalls {
     if (mission_id === undefined) return this.#messageStatus(message_id ?? "", session_id);
     const waiting = this.#waitingMission(mission_id, session_id);
     if (waiting) return waiting;
-    return MissionDetail.parse(await link.request("mission", { id: mission_id, session_id, output_from }));
+    return MissionDetail.parse(await link.ask("mission", { id: mission_id, session_id, output_from }));
   }
 
   async history(
@@ -70,9 +70,9 @@ export class MissionCalls {
     const { link } = this.#parts;
     const { session_id } = session.stored;
     if (thread_id !== undefined)
-      return History.parse(await link.request("thread", { id: thread_id, limit, session_id }));
+      return History.parse(await link.ask("thread", { id: thread_id, limit, session_id }));
     const id = mission_id ?? "";
-    return MissionHistory.parse(await link.request("mission_history", { id, session_id, limit, after }));
+    return MissionHistory.parse(await link.ask("mission_history", { id, session_id, limit, after }));
   }
 
   async cancel({ mission_id }: ToolInput<"intercom_cancel">, { session }: Call) {
@@ -107,7 +107,7 @@ export class MissionCalls {
     const { outbox, link } = this.#parts;
     const waiting = outbox.find(message_id);
     if (waiting?.session_id !== session_id)
-      return MessageStatus.parse(await link.request("message", { id: message_id, session_id }));
+      return MessageStatus.parse(await link.ask("message", { id: message_id, session_id }));
     const queued = { state: "queued" as const, at: waiting.at, reason: this.#whyWaiting() };
     return { message_id, thread_id: threadOf(waiting.input) ?? "", status: "queued", states: [queued] };
   }

@@ -15,7 +15,7 @@ type Listing = "agents" | "machines";
 type Fact = "thread" | "message" | "missions" | "mission" | "mission_history";
 
 export type PersonParts = {
-  link: Pick<Link, "request">;
+  link: Pick<Link, "request" | "ask">;
   sessions: Pick<Sessions, "amongAncestors">;
   machine: string;
   /** path of login.json, 0600 */
@@ -44,22 +44,22 @@ export class Person {
 
   /** What everybody on an enrolled machine may know. */
   listing<O extends Listing>(op: O, input: HubInput<O>): Promise<unknown> {
-    return this.#parts.link.request(op, input);
+    return this.#parts.link.ask(op, input);
   }
 
   /** What was said and done: all of it for a person who logged in, else what this machine (or the asking agent) may see. */
   async fact<O extends Fact>(op: O, input: HubInput<O>, askerPid: number): Promise<unknown> {
     const agent = this.#parts.sessions.amongAncestors(askerPid);
-    if (agent) return this.#parts.link.request(op, { ...input, session_id: agent.stored.session_id });
+    if (agent) return this.#parts.link.ask(op, { ...input, session_id: agent.stored.session_id });
     const login = this.#isPerson(askerPid) ? this.#login() : undefined;
     if (login)
       try {
-        return await this.#parts.link.request("as_person", { token: login.token, op, input });
+        return await this.#parts.link.ask("as_person", { token: login.token, op, input });
       } catch (error) {
         // the login has ended: the machine's own view is left
         if (!(error instanceof IntercomError) || error.code !== "not_logged_in") throw error;
       }
-    return this.#parts.link.request(op, input);
+    return this.#parts.link.ask(op, input);
   }
 
   async login(given: HubInput<"login">, askerPid: number): Promise<Omit<Login, "token">> {

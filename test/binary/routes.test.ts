@@ -113,6 +113,15 @@ const cases: Record<string, Case> = {
     body: () => ({}),
     holds: ({ error }) => error.code === "unknown_machine",
   },
+  "POST /api/machines/:id/upgrade": {
+    path: () => "limn",
+    body: () => ({}),
+    holds: ({ error }) => error.code === "forbidden" && error.message.includes("upgrade"),
+  },
+  "GET /api/machines/:id/upgrade": {
+    path: () => "limn",
+    holds: ({ version }) => typeof version === "string",
+  },
   "POST /api/invites": { body: () => ({}), holds: ({ code }) => code.includes("-") },
   "GET /api/threads/:id": { path: () => threadId, holds: ({ messages }) => messages.length === 1 },
   "POST /api/threads/:id/release": {

@@ -42,6 +42,7 @@ function scene(answer: (op: string, input: never) => unknown = () => ({})) {
       asked.push({ op, input });
       return answer(op, input);
     },
+    ask: (op: string, input: never) => link.request(op, input),
   };
   const parts = { link: link as unknown as Link, outbox, sessions };
   const sender = new Sender({

@@ -13,15 +13,13 @@ const login = { token: "secret-token", name: "ada", expires_at: "2026-12-22T00:0
 function scene(options: { agent?: boolean; mission?: boolean; ended?: boolean } = {}) {
   const loginFile = `${root}/${crypto.randomUUID()}.json`;
   const asked: [string, unknown][] = [];
+  const hub = async (op: string, input: unknown) => {
+    asked.push([op, input]);
+    if (op === "as_person" && options.ended) throw new IntercomError("not_logged_in", "this login has ended");
+    return op === "login" ? login : { ok: op };
+  };
   const person = new Person({
-    link: {
-      request: async (op: string, input: unknown) => {
-        asked.push([op, input]);
-        if (op === "as_person" && options.ended)
-          throw new IntercomError("not_logged_in", "this login has ended");
-        return op === "login" ? login : { ok: op };
-      },
-    },
+    link: { request: hub, ask: hub },
     sessions: {
       amongAncestors: () =>
         options.agent ? ({ stored: { project: "p", session_id: "s-1" } } as Session) : undefined,
