@@ -46,6 +46,7 @@ export const standalone = command({
     const { id, display_name, description } = settings.machine;
     await hub.enrolLocal({ id, display_name, description, public_key: publicKey });
     await using _daemon = await Daemon.start({ config: settings, paths, hubUrl: hub.url });
+    await using _telegram = await startTelegram(hub, settings);
     print(`hub listening on ${hub.url}, machine ${id}, home ${paths.home}`);
     await untilStopped();
   },
@@ -60,7 +61,9 @@ export const hub = command({
   run: async (args) => {
     const paths = homePaths();
     privateDirectory(paths.home);
-    await using running = await Hub.start({ config: settingsOf(args), paths });
+    const settings = settingsOf(args);
+    await using running = await Hub.start({ config: settings, paths });
+    await using _telegram = await startTelegram(running, settings);
     print(`hub listening on ${running.url}, home ${paths.home}`);
     await untilStopped();
   },
@@ -129,6 +132,13 @@ function settingsOf(args: { config?: string; listen?: string }): Config {
     ...(args.config === undefined ? {} : { file: args.config }),
     env: { ...process.env, AI_INTERCOM_HUB_LISTEN: args.listen },
   });
+}
+
+/** Loaded only where there is a token: nobody else pays for it. */
+async function startTelegram(hub: Hub, config: Config): Promise<AsyncDisposable | undefined> {
+  if (config.telegram.bot_token === undefined) return undefined;
+  const { Telegram } = await import("../oversight/telegram/telegram.ts");
+  return Telegram.start({ hub: hub.view, config });
 }
 
 /** Resolves on the first of the signals that ask a program to end. */

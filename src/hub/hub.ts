@@ -3,6 +3,7 @@
 import { chmodSync } from "node:fs";
 import { resolve } from "node:path";
 import { IntercomError } from "../protocol/errors.ts";
+import type { HubEvent, HubInput, HubOperation } from "../protocol/hub-api.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import type { Config } from "../system/config.ts";
@@ -42,6 +43,7 @@ export class Hub {
   readonly #lock: Lock;
   readonly #doors: Bun.Server<LinkSocketData>[] = [];
   readonly #server: Server;
+  readonly #operations: Operations;
   readonly #paths: HomePaths;
   #timers: ReturnType<typeof setInterval>[] = [];
 
@@ -96,6 +98,7 @@ export class Hub {
       logins,
       tellNotices,
     });
+    this.#operations = operations;
     this.#server = new Server(this.#parts, { operations, enrolment, stopped: this.#stopping.signal });
   }
 
@@ -106,6 +109,21 @@ export class Hub {
   /** Where this computer reaches the hub. */
   get url(): string {
     return localUrl(this.#parts.config, this.port);
+  }
+
+  /** For whoever shows the hub to a person: what is remembered, what happens, and a person's operations. */
+  get view() {
+    const { store, events, links, now } = this.#parts;
+    return {
+      store,
+      now,
+      subscribe: (listener: (event: HubEvent) => void) => events.subscribe(listener),
+      isLinked: (machine: string) => links.isLinked(machine),
+      ask: async <O extends HubOperation>(op: O, input: HubInput<O>, name: string): Promise<unknown> => {
+        const answer = await this.#operations.run(op, input, { kind: "person", name });
+        return answer.later ?? answer.now;
+      },
+    };
   }
 
   /** A standalone's own machine needs no invite: who runs the hub owns it. A revoked one stays revoked. */

@@ -2,6 +2,7 @@
 import type { Database } from "bun:sqlite";
 import { IntercomError } from "../protocol/errors.ts";
 import { missionSchema } from "./mission-schema.ts";
+import { telegramStep } from "./telegram-schema.ts";
 
 const steps: readonly string[] = [
   `
@@ -142,6 +143,7 @@ const steps: readonly string[] = [
   CREATE INDEX reply_deadlines_due ON reply_deadlines (due_at);
   `,
   missionSchema,
+  telegramStep,
 ];
 
 /** Brings the database to this version's schema; refuses one that a newer version has written. */

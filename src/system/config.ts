@@ -117,6 +117,49 @@ export const Config = z.object({
         .describe("other agents by name: {command, args, prompt: stdin|argument, format: text|claude}"),
     })
     .prefault({}),
+  telegram: z
+    .object({
+      bot_token: z
+        .string()
+        .regex(/^\d+:[A-Za-z0-9_-]+$/, "a bot token looks like 123456:ABC…, as @BotFather gives it")
+        .optional()
+        .describe("of the hub's bot; without it there is no Telegram"),
+      supergroup_id: z.coerce
+        .number()
+        .int()
+        .optional()
+        .describe("the chat in which everything is shown; a supergroup with topics, or a plain group"),
+      api_root: HttpUrl.default("https://api.telegram.org").describe("where the Bot API is reached"),
+      security: z
+        .object({
+          allowed_users: z
+            .array(z.coerce.number().int().positive())
+            .default([])
+            .describe("ids of the users the bot obeys; TELEGRAM_OWNER_ID adds one"),
+          restrict_to_supergroup: flag.default(true).describe("obey in the supergroup only"),
+          ignore_private_messages: flag
+            .default(true)
+            .describe("answer nobody in private, not even an allowed user"),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
+  dispatcher: z
+    .object({
+      enabled: flag
+        .default(false)
+        .describe("a plain message to the bot becomes a mission of dispatcher.target"),
+      target: z.string().optional().describe("machine/project that answers"),
+      system_prompt: z.string().max(10_000).default("").describe("stands before every such message"),
+      memory: z
+        .object({
+          enabled: flag.default(true).describe("earlier messages and answers go along"),
+          exchanges: count(10).describe("how many of them"),
+          hours: count(24).describe("how old they may be"),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
   metrics: z.object({ token: z.string().optional() }).prefault({}),
   limits: z
     .object({
@@ -131,13 +174,20 @@ export const Config = z.object({
 export type Config = z.output<typeof Config>;
 
 /** Variables with a name of their own (contract.md); every other key is `AI_INTERCOM_<KEY>`. */
-const namedVariables: Record<string, string> = { HUB_URL: "hub.url" };
+const ownerVariable = "TELEGRAM_OWNER_ID";
+const namedVariables: Record<string, string> = {
+  HUB_URL: "hub.url",
+  TELEGRAM_BOT_TOKEN: "telegram.bot_token",
+  TELEGRAM_SUPERGROUP_ID: "telegram.supergroup_id",
+  [ownerVariable]: "telegram.security.allowed_users",
+};
 /** objects have no form in the environment */
 const inFileOnly = new Set(["projects", "agent_launcher.commands"]);
 const shownVariable = (key: string) =>
   inFileOnly.has(key)
     ? "in the file only"
-    : (Object.keys(namedVariables).find((name) => namedVariables[name] === key) ?? variableOf(key));
+    : (Object.keys(namedVariables).find((name) => namedVariables[name] === key && name !== ownerVariable) ??
+      variableOf(key));
 
 export type ConfigSource = { file?: string; env?: Record<string, string | undefined> };
 
@@ -222,15 +272,23 @@ function applyEnvironment(
 ): Map<string, string> {
   const used = new Map<string, string>();
   const names = [
-    ...Object.entries(namedVariables),
+    ...Object.entries(namedVariables).filter(([name]) => name !== ownerVariable),
     ...leafKeys(Config)
       .filter(({ key }) => !inFileOnly.has(key))
       .map(({ key }) => [variableOf(key), key] as const),
+    [ownerVariable, "telegram.security.allowed_users"] as const,
   ];
   for (const [variable, key] of names) {
     const value = env[variable];
-    if (value === undefined || value === "" || used.has(key)) continue;
-    setAt(raw, key.split("."), isListKey(key) ? value.split(",").map((part) => part.trim()) : value);
+    if (value === undefined || value === "" || (used.has(key) && variable !== ownerVariable)) continue;
+    const path = key.split(".");
+    if (variable === ownerVariable) {
+      // one more on the list, whatever the file names
+      const listed = path.reduce<unknown>((at, part) => (isRecord(at) ? at[part] : undefined), raw);
+      setAt(raw, path, [...(Array.isArray(listed) ? listed : []), value]);
+      continue;
+    }
+    setAt(raw, path, isListKey(key) ? value.split(",").map((part) => part.trim()) : value);
     used.set(key, variable);
   }
   return used;
@@ -272,7 +330,6 @@ function unwrap(schema: unknown): unknown {
 
 function unknownKeys(raw: Record<string, unknown>, schema: z.ZodObject, prefix: string): string[] {
   return Object.entries(raw).flatMap(([name, value]) => {
-    if (prefix === "" && laterKeys.has(name)) return [];
     const inner = unwrap(schema.shape[name]);
     if (inner === undefined) return [prefix + name];
     return inner instanceof z.ZodObject && isRecord(value)
@@ -280,9 +337,6 @@ function unknownKeys(raw: Record<string, unknown>, schema: z.ZodObject, prefix: 
       : [];
   });
 }
-
-/** Sections of the contract whose features are not built yet: accepted in silence, so one file fits all versions. */
-const laterKeys = new Set(["telegram", "dispatcher"]);
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);

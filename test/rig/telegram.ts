@@ -1,0 +1,494 @@
+// A Bot API of our own on loopback, as the real one is where it matters: ids that only grow in a chat, topics that
+// can be closed and deleted, limits with retry_after, entities that are read, edits that change nothing refused,
+// updates that stay until they are confirmed. Faults are asked for one by one; every call is kept.
+import { type Clock, realClock } from "../../src/oversight/telegram/clock.ts";
+import { visibleText } from "./telegram-html";
+import { waitFor } from "./wait";
+
+type Payload = Record<string, unknown>;
+type Markup = { inline_keyboard: { text: string; callback_data: string }[][] };
+export type Posted = {
+  id: number;
+  by: "bot" | "person";
+  text: string;
+  html: string;
+  topic: number | undefined;
+  replyTo: number | undefined;
+  quiet: boolean;
+  buttons: { text: string; callback_data: string }[];
+  /** every text it has had */
+  versions: string[];
+  deleted: boolean;
+};
+export type Topic = { id: number; name: string; closed: boolean; deleted: boolean };
+export type Fault =
+  /** not carried out, and the connection ends */
+  | "cut"
+  /** carried out, and the connection ends without an answer */
+  | "cut after"
+  | "500"
+  /** carried out, and answered with a server's error */
+  | "500 after"
+  | "429"
+  | "entities"
+  | "topic closed";
+export type Who = { id: number; username: string };
+
+export const owner: Who = { id: 4711, username: "owner" };
+export const stranger: Who = { id: 666, username: "stranger" };
+export const botToken = "123456:fake-token_for-tests";
+
+type Options = { forum?: boolean; clock?: Clock; limits?: boolean };
+
+export class FakeTelegram {
+  readonly chat = -1_001_234;
+  readonly messages = new Map<number, Posted>();
+  readonly topics = new Map<number, Topic>();
+  readonly calls: { method: string; payload: Payload; status: number; at: number }[] = [];
+  readonly acknowledged: { id: string; text: string }[] = [];
+  commands: { command: string; description: string }[] = [];
+  /** everything is answered with 502 */
+  away = false;
+  /** calls that were too fast: a program that keeps the limits has none */
+  tooFast = 0;
+  forum: boolean;
+  readonly #clock: Clock;
+  readonly #limits: boolean;
+  readonly #server: Bun.Server<undefined>;
+  readonly #taken: number[] = [];
+  #faults: { method: string; fault: Fault }[] = [];
+  #updates: (Payload & { update_id: number })[] = [];
+  #nextUpdate = 1000;
+  #nextMessage = 10;
+  #wakePolls = new Set<() => void>();
+
+  constructor({ forum = true, clock = realClock, limits = true }: Options = {}) {
+    this.forum = forum;
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      idleTimeout: 60,
+      fetch: (request) => this.#answer(request),
+    });
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#server.port}`;
+  }
+
+  /** `telegram.*` for a hub that uses it. */
+  get settings() {
+    return {
+      bot_token: botToken,
+      supergroup_id: this.chat,
+      api_root: this.url,
+      security: { allowed_users: [owner.id] },
+    };
+  }
+
+  async stop(): Promise<void> {
+    for (const wake of this.#wakePolls) wake();
+    await this.#server.stop(true);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  /** The next `times` calls of `method` go wrong. */
+  fault(method: string, fault: Fault, times = 1): void {
+    for (let n = 0; n < times; n++) this.#faults.push({ method, fault });
+  }
+
+  /** What the bot shows, oldest first. */
+  shown(topic?: number | "outside"): Posted[] {
+    return [...this.messages.values()].filter(
+      (message) =>
+        message.by === "bot" &&
+        !message.deleted &&
+        (topic === undefined || message.topic === (topic === "outside" ? undefined : topic)),
+    );
+  }
+
+  topicNamed(part: string): Topic | undefined {
+    return [...this.topics.values()].find(({ name, deleted }) => name.includes(part) && !deleted);
+  }
+
+  /** The first of the bot's messages with this text. */
+  async sees(part: string, timeoutMs = 10_000): Promise<Posted> {
+    return waitFor(`"${part}" in Telegram`, () => this.shown().find(({ text }) => text.includes(part)), {
+      timeoutMs,
+      detail: () => JSON.stringify(this.shown().map(({ text, topic }) => ({ topic, text }))),
+    });
+  }
+
+  /** Somebody writes. Returns the id of the message. */
+  say(
+    text: string,
+    more: { from?: Who; topic?: number; replyTo?: number; chat?: number; extra?: Payload } = {},
+  ): number {
+    const { from = owner, topic, replyTo, chat = this.chat, extra = {} } = more;
+    const id = this.#newMessage({ by: "person", text, topic });
+    this.#push({ message: this.#incoming(id, text, { from, topic, replyTo, chat, extra }) });
+    return id;
+  }
+
+  edit(id: number, text: string, more: { from?: Who; topic?: number } = {}): void {
+    const { from = owner, topic } = more;
+    const extra = { edit_date: seconds() };
+    this.#push({ edited_message: this.#incoming(id, text, { from, topic, chat: this.chat, extra }) });
+  }
+
+  /** Somebody presses the button whose label contains `label`. Returns the query's id. */
+  press(message: Posted, label: string, more: { from?: Who; chat?: number } = {}): string {
+    const button = message.buttons.find(({ text }) => text.includes(label));
+    if (!button) throw new Error(`no button ${label} on ${JSON.stringify(message)}`);
+    return this.pressData(message.id, button.callback_data, more);
+  }
+
+  pressData(messageId: number, data: string, more: { from?: Who; chat?: number } = {}): string {
+    const { from = owner, chat = this.chat } = more;
+    const id = `query-${this.#nextUpdate}`;
+    this.#push({
+      callback_query: {
+        id,
+        from: { ...from, is_bot: false, first_name: from.username },
+        chat_instance: "1",
+        data,
+        message: {
+          message_id: messageId,
+          date: seconds(),
+          chat: { id: chat, type: "supergroup", title: "x" },
+        },
+      },
+    });
+    return id;
+  }
+
+  /** The newest update comes once more, under the same id. */
+  repeatNewest(): void {
+    const newest = this.#sent.at(-1);
+    if (newest) this.#queue(newest);
+  }
+
+  /** The next two updates that are made arrive in the other order, in two polls. */
+  swapNext(): void {
+    this.#held = [];
+  }
+
+  closeTopic(id: number): void {
+    const topic = this.topics.get(id);
+    if (topic) topic.closed = true;
+  }
+
+  deleteTopic(id: number): void {
+    const topic = this.topics.get(id);
+    if (topic) topic.deleted = true;
+    for (const message of this.messages.values()) if (message.topic === id) message.deleted = true;
+  }
+
+  deleteMessage(id: number): void {
+    const message = this.messages.get(id);
+    if (message) message.deleted = true;
+  }
+
+  /** Every update that was asked for again is confirmed: nothing more is to come. */
+  async idle(): Promise<void> {
+    await waitFor("all updates to be confirmed", () => this.#updates.length === 0, {
+      detail: () => JSON.stringify(this.#updates),
+    });
+  }
+
+  // --- updates
+
+  #sent: (Payload & { update_id: number })[] = [];
+  #held: (Payload & { update_id: number })[] | undefined;
+
+  #push(content: Payload): void {
+    const update = { update_id: this.#nextUpdate++, ...content };
+    this.#sent.push(update);
+    if (this.#held === undefined) {
+      this.#queue(update);
+      return;
+    }
+    this.#held.push(update);
+    if (this.#held.length < 2) return;
+    const [first, second] = this.#held;
+    this.#held = undefined;
+    if (second) this.#queue(second);
+    if (first) this.#late = first;
+  }
+
+  /** comes after the poll that brought its successor was confirmed */
+  #late: (Payload & { update_id: number }) | undefined;
+
+  #queue(update: Payload & { update_id: number }): void {
+    this.#updates.push(update);
+    for (const wake of this.#wakePolls) wake();
+  }
+
+  async #poll({ offset = 0, timeout = 0, limit = 100 }: Payload): Promise<unknown> {
+    const from = Number(offset);
+    const before = this.#updates.length;
+    this.#updates = this.#updates.filter(({ update_id }) => update_id >= from);
+    if (this.#late && this.#updates.length < before) {
+      this.#updates.push(this.#late);
+      this.#late = undefined;
+    }
+    if (this.#updates.length === 0)
+      await new Promise<void>((resolve) => {
+        const done = () => {
+          clearTimeout(timer);
+          this.#wakePolls.delete(done);
+          resolve();
+        };
+        const timer = setTimeout(done, Number(timeout) * 1000);
+        this.#wakePolls.add(done);
+      });
+    return this.#updates.slice(0, Number(limit));
+  }
+
+  #incoming(
+    message_id: number,
+    text: string,
+    more: { from: Who; topic?: number; replyTo?: number; chat: number; extra: Payload },
+  ): Payload {
+    const { from, topic, replyTo, chat, extra } = more;
+    return {
+      message_id,
+      date: seconds(),
+      from: { ...from, is_bot: false, first_name: from.username },
+      chat:
+        chat > 0
+          ? { id: chat, type: "private", first_name: "x" }
+          : { id: chat, type: "supergroup", title: "x" },
+      text,
+      ...(topic === undefined ? {} : { message_thread_id: topic, is_topic_message: true }),
+      ...(replyTo === undefined
+        ? {}
+        : { reply_to_message: { message_id: replyTo, date: 1, chat: { id: chat } } }),
+      ...extra,
+    };
+  }
+
+  // --- calls
+
+  async #answer(request: Request): Promise<Response> {
+    const [, token = "", method = ""] = /^\/bot([^/]+)\/(\w+)$/.exec(new URL(request.url).pathname) ?? [];
+    const body = await request.text();
+    const payload = (body === "" ? {} : JSON.parse(body)) as Payload;
+    const { response, status } = await this.#call(token, method, payload);
+    this.calls.push({ method, payload, status, at: this.#clock.now() });
+    return response;
+  }
+
+  async #call(
+    token: string,
+    method: string,
+    payload: Payload,
+  ): Promise<{ response: Response; status: number }> {
+    if (token !== botToken) return failure(401, "Unauthorized");
+    if (this.away) return failure(502, "Bad Gateway");
+    const fault = this.#takeFault(method);
+    if (fault === "cut") return { response: broken(), status: 0 };
+    if (fault === "500") return failure(500, "Internal Server Error");
+    if (fault === "429") return tooMany(2);
+    if (fault === "entities") return failure(400, "Bad Request: can't parse entities: unsupported start tag");
+    if (fault === "topic closed") return failure(400, "Bad Request: TOPIC_CLOSED");
+    if (this.#limits && limited.has(method)) {
+      const waitSeconds = this.#overLimit();
+      if (waitSeconds > 0) {
+        this.tooFast += 1;
+        return tooMany(waitSeconds);
+      }
+    }
+    try {
+      const result = await this.#run(method, payload);
+      if (fault === "cut after") return { response: broken(), status: 0 };
+      if (fault === "500 after") return failure(502, "Bad Gateway");
+      return { response: Response.json({ ok: true, result }), status: 200 };
+    } catch (error) {
+      return failure(400, error instanceof Error ? `Bad Request: ${error.message}` : "Bad Request");
+    }
+  }
+
+  #takeFault(method: string): Fault | undefined {
+    const at = this.#faults.findIndex((one) => one.method === method);
+    if (at < 0) return undefined;
+    const [{ fault } = { fault: undefined }] = this.#faults.splice(at, 1);
+    return fault;
+  }
+
+  /** 30 a second, 20 a minute in the group; seconds to wait. */
+  #overLimit(): number {
+    const now = this.#clock.now();
+    const within = (ms: number) => this.#taken.filter((at) => at > now - ms).length;
+    if (within(1_000) >= 30) return 1;
+    if (within(60_000) >= 20) return 30;
+    this.#taken.push(now);
+    return 0;
+  }
+
+  async #run(method: string, payload: Payload): Promise<unknown> {
+    switch (method) {
+      case "getMe":
+        return { id: 123456, is_bot: true, first_name: "intercom", username: "intercom_bot" };
+      case "getChat":
+        this.#own(payload);
+        return { id: this.chat, type: "supergroup", title: "x", ...(this.forum ? { is_forum: true } : {}) };
+      case "getUpdates":
+        return this.#poll(payload);
+      case "setMyCommands":
+        this.commands = payload.commands as typeof this.commands;
+        return true;
+      case "sendMessage":
+        return this.#send(payload);
+      case "editMessageText":
+        return this.#editText(payload);
+      case "answerCallbackQuery":
+        this.acknowledged.push({ id: String(payload.callback_query_id), text: String(payload.text) });
+        return true;
+      case "createForumTopic":
+        return this.#createTopic(payload);
+      case "editForumTopic":
+        return this.#renameTopic(payload);
+      case "reopenForumTopic":
+      case "closeForumTopic":
+        this.#topic(payload.message_thread_id).closed = method === "closeForumTopic";
+        return true;
+      default:
+        throw new Error(`method ${method} is not there`);
+    }
+  }
+
+  #send(payload: Payload): unknown {
+    const isHome = payload.chat_id === this.chat;
+    const topic = payload.message_thread_id === undefined ? undefined : Number(payload.message_thread_id);
+    if (topic !== undefined) {
+      if (!this.forum) throw new Error("message thread not found");
+      const found = this.topics.get(topic);
+      if (!found || found.deleted) throw new Error("message thread not found");
+      if (found.closed) throw new Error("TOPIC_CLOSED");
+    }
+    const text = readable(payload);
+    const reply = payload.reply_parameters as { message_id: number } | undefined;
+    const id = this.#newMessage({
+      by: "bot",
+      text,
+      topic,
+      html: String(payload.text),
+      replyTo: reply?.message_id,
+      quiet: payload.disable_notification === true,
+      buttons: (payload.reply_markup as Markup | undefined)?.inline_keyboard.flat() ?? [],
+      deleted: !isHome,
+    });
+    return {
+      message_id: id,
+      date: seconds(),
+      chat: { id: payload.chat_id, type: "supergroup", title: "x" },
+      text,
+    };
+  }
+
+  #editText(payload: Payload): unknown {
+    this.#own(payload);
+    const message = this.messages.get(Number(payload.message_id));
+    if (!message || message.deleted) throw new Error("message to edit not found");
+    if (message.by !== "bot") throw new Error("message can't be edited");
+    const text = readable(payload);
+    const html = String(payload.text);
+    const buttons = (payload.reply_markup as Markup | undefined)?.inline_keyboard.flat() ?? [];
+    if (text === message.text && JSON.stringify(buttons) === JSON.stringify(message.buttons))
+      throw new Error("message is not modified: specified new message content is the same");
+    Object.assign(message, { text, html, buttons });
+    message.versions.push(text);
+    return { message_id: message.id, date: 1, chat: { id: this.chat, type: "supergroup", title: "x" }, text };
+  }
+
+  #createTopic(payload: Payload): unknown {
+    this.#own(payload);
+    if (!this.forum) throw new Error("the chat is not a forum");
+    const name = String(payload.name);
+    if (name.length === 0 || name.length > 128) throw new Error("TOPIC_TITLE_INVALID");
+    // the notice that a topic was made is a message, and its id the topic's
+    const id = this.#newMessage({ by: "person", text: "" });
+    this.topics.set(id, { id, name, closed: false, deleted: false });
+    return { message_thread_id: id, name, icon_color: 1 };
+  }
+
+  #renameTopic(payload: Payload): true {
+    const topic = this.#topic(payload.message_thread_id);
+    if (topic.name === payload.name) throw new Error("TOPIC_NOT_MODIFIED");
+    topic.name = String(payload.name);
+    return true;
+  }
+
+  #topic(id: unknown): Topic {
+    const topic = this.topics.get(Number(id));
+    if (!topic || topic.deleted) throw new Error("TOPIC_ID_INVALID");
+    return topic;
+  }
+
+  #own({ chat_id }: Payload): void {
+    if (chat_id !== this.chat) throw new Error("chat not found");
+  }
+
+  #newMessage(message: Partial<Posted> & { by: Posted["by"]; text: string }): number {
+    const id = this.#nextMessage++;
+    this.messages.set(id, {
+      id,
+      html: "",
+      topic: undefined,
+      replyTo: undefined,
+      quiet: false,
+      buttons: [],
+      deleted: false,
+      ...message,
+      versions: [message.text],
+    });
+    return id;
+  }
+}
+
+const limited = new Set(["sendMessage", "editMessageText", "createForumTopic"]);
+
+const seconds = () => Math.floor(Date.now() / 1000);
+
+/** What a reader sees; throws what Telegram answers. */
+function readable({ text, parse_mode }: Payload): string {
+  const raw = String(text ?? "");
+  const seen = parse_mode === "HTML" ? visibleText(raw) : raw;
+  if (seen.trim() === "") throw new Error("message text is empty");
+  if (seen.length > 4096) throw new Error("message is too long");
+  return seen;
+}
+
+function failure(code: number, description: string, parameters?: Payload) {
+  const body = { ok: false, error_code: code, description, ...(parameters ? { parameters } : {}) };
+  return { response: Response.json(body, { status: code }), status: code };
+}
+
+const tooMany = (seconds: number) =>
+  failure(429, `Too Many Requests: retry after ${seconds}`, { retry_after: seconds });
+
+/** The connection ends in the middle of the answer. */
+function broken(): Response {
+  return new Response(
+    new ReadableStream({
+      start(controller) {
+        controller.enqueue(new TextEncoder().encode('{"ok":'));
+        controller.error(new Error("cut"));
+      },
+    }),
+  );
+}
+
+/** Minutes in seconds: time runs `factor` times as fast. */
+export function fastClock(factor: number): Clock {
+  return {
+    now: () => performance.now() * factor,
+    sleep: (ms, signal) => realClock.sleep(ms / factor, signal),
+  };
+}
