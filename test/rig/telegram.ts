@@ -117,10 +117,13 @@ export class FakeTelegram {
   }
 
   /** The first of the bot's messages with this text. */
-  async sees(part: string, timeoutMs = 10_000): Promise<Posted> {
-    return waitFor(`"${part}" in Telegram`, () => this.shown().find(({ text }) => text.includes(part)), {
-      timeoutMs,
-      detail: () => JSON.stringify(this.shown().map(({ text, topic }) => ({ topic, text }))),
+  async sees(part: string, topic?: number | "outside"): Promise<Posted> {
+    return waitFor(`"${part}" in Telegram`, () => this.shown(topic).find(({ text }) => text.includes(part)), {
+      timeoutMs: 10_000,
+      detail: () =>
+        this.shown()
+          .map((one) => `${one.topic}: ${one.text.slice(0, 300)}`)
+          .join("\n"),
     });
   }
 

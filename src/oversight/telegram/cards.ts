@@ -110,7 +110,7 @@ export class Cards {
     const run = item.kind === "dispatch" ? 1 : Number(item.body);
     if (!mission || mission.run !== run) return undefined;
     const isFinal = !["pending_approval", "queued", "running"].includes(mission.status);
-    const entries = await this.#hub.store.missionEntries(item.ref, { run, newest: true, limit: 8 });
+    const entries = await this.#hub.store.missionEntries(item.ref, 8);
     return {
       blocks: missionBlocks(this.#words, mission, entries),
       buttons: isFinal || mission.cancel_requested ? [] : [{ label: this.#words.cancel, choice: "cancel" }],

@@ -169,6 +169,8 @@ async function startMission(
           message: type === "start_agent" ? unquoted(text) : text,
           message_id,
           new_thread_id: threadIdFor(message_id),
+          // how it goes on is shown by its card
+          await_delivery: false,
           mission: { id: missionIdFor(message_id, new Date(message.date * 1000)) },
         },
       },
@@ -177,8 +179,7 @@ async function startMission(
   );
   const { mission_id, status, reason, error, hint } = answer;
   if (mission_id === undefined) throw new IntercomError("conflict", error ?? reason ?? status, { hint });
-  const more = error ?? reason;
-  return { answer: [plain("🎯 "), code(mission_id), plain(` · ${status}${more ? `: ${more}` : ""}`)] };
+  return { answer: [plain("🎯 "), code(mission_id), plain(` → ${to}`)] };
 }
 
 function addressed(rest: string, words: Words, example: string): { to: string; text: string } {

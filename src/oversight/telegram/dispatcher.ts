@@ -40,6 +40,7 @@ export async function dispatch(parts: Parts, message: Message, text: string): Pr
             message: await prompt(parts, text),
             message_id,
             new_thread_id: threadIdFor(message_id),
+            await_delivery: false,
             mission: { id: missionIdFor(message_id, new Date(message.date * 1000)) },
           },
         },

@@ -226,6 +226,7 @@ export class Outbox {
   /** Once a minute at most. */
   #warn(text: string, error: string): void {
     const now = this.#parts.clock.now();
+    if (this.#parts.stopped.aborted) return;
     if (now - this.#warnedAt < 60_000) return;
     this.#warnedAt = now;
     log.warn(text, { error });
