@@ -80,8 +80,8 @@ export type TelegramChange = {
 };
 
 export interface TelegramStore {
-  /** Begins with what comes from now on; in another chat than before everything is shown anew from now on. */
-  open(chat: number): Promise<void>;
+  /** True: it is another chat than before. It begins with what comes from now on. */
+  open(chat: number): Promise<boolean>;
   news(limit: number): Promise<TelegramNews>;
   /** False: the update was known, and nothing was changed. */
   take(change: TelegramChange): Promise<boolean>;

@@ -68,14 +68,15 @@ export function telegramStore(read: Run, write: Run): TelegramStore {
   };
 }
 
-function open(db: Database, chat: number): void {
+function open(db: Database, chat: number): boolean {
   const known = setting(db, "chat");
-  if (known === String(chat)) return;
+  if (known === String(chat)) return false;
   for (const table of ["shown", "posts", "items", "topics", "settings"])
     db.run(`DELETE FROM telegram_${table}`);
   set(db, "chat", String(chat));
   set(db, "messages", String(number(db, "SELECT coalesce(max(seq), 0) AS n FROM messages")));
   set(db, "states", String(number(db, "SELECT coalesce(max(seq), 0) AS n FROM message_states")));
+  return true;
 }
 
 function news(db: Database, limit: number): TelegramNews {

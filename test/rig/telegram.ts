@@ -102,12 +102,13 @@ export class FakeTelegram {
     for (let n = 0; n < times; n++) this.#faults.push({ method, fault });
   }
 
-  /** What the bot shows, oldest first. */
+  /** What the bot shows, oldest first; its greeting is left out. */
   shown(topic?: number | "outside"): Posted[] {
     return [...this.messages.values()].filter(
       (message) =>
         message.by === "bot" &&
         !message.deleted &&
+        !message.text.startsWith("👋") &&
         (topic === undefined || message.topic === (topic === "outside" ? undefined : topic)),
     );
   }
@@ -476,17 +477,8 @@ function failure(code: number, description: string, parameters?: Payload) {
 const tooMany = (seconds: number) =>
   failure(429, `Too Many Requests: retry after ${seconds}`, { retry_after: seconds });
 
-/** The connection ends in the middle of the answer. */
-function broken(): Response {
-  return new Response(
-    new ReadableStream({
-      start(controller) {
-        controller.enqueue(new TextEncoder().encode('{"ok":'));
-        controller.error(new Error("cut"));
-      },
-    }),
-  );
-}
+/** The answer ends in the middle. */
+const broken = () => new Response('{"ok":');
 
 /** Minutes in seconds: time runs `factor` times as fast. */
 export function fastClock(factor: number): Clock {

@@ -99,6 +99,7 @@ export class Outbox {
       hash: page.content.hash,
       parts: page.parts,
     });
+    crashPoint("telegram.posted");
     return this.#after(outcome);
   }
 
@@ -236,6 +237,7 @@ export class Outbox {
     const { telegram } = this.#parts.hub.store;
     const after = Number((await telegram.setting("newest")) ?? 0);
     await telegram.set("intent", JSON.stringify({ ...intent, after } satisfies Intent & { after: number }));
+    crashPoint("telegram.intended");
   }
 
   async #endIntent(): Promise<void> {

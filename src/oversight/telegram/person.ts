@@ -4,6 +4,7 @@ import { toIntercomError } from "../../protocol/errors.ts";
 import { ChatAnswer } from "../../protocol/message.ts";
 import type { NewTelegramItem, TelegramChange } from "../../store/telegram-store.ts";
 import type { Config } from "../../system/config.ts";
+import { crashPoint } from "../../system/crash-point.ts";
 import { press } from "./buttons.ts";
 import { type Command, parseCommand, runCommand } from "./commands.ts";
 import { dispatch } from "./dispatcher.ts";
@@ -142,7 +143,9 @@ export class Person {
   }
 
   async #take(change: TelegramChange): Promise<void> {
+    crashPoint("telegram.acted");
     await this.#parts.hub.store.telegram.take(change);
+    crashPoint("telegram.taken");
     this.#parts.onItems();
   }
 

@@ -10,8 +10,8 @@ import { type Clock, realClock } from "./clock.ts";
 import { commandNames } from "./commands.ts";
 import { Gate } from "./gate.ts";
 import type { HubView } from "./hub-view.ts";
-import { Intake } from "./intake.ts";
-import { type Block, split } from "./markup.ts";
+import { Intake, textItem } from "./intake.ts";
+import { type Block, plain, split } from "./markup.ts";
 import { Outbox } from "./outbox.ts";
 import { Pace } from "./pace.ts";
 import { Pages } from "./pages.ts";
@@ -48,7 +48,11 @@ export class Telegram {
     }
     if (security.allowed_users.length === 0)
       log.warn("telegram.security.allowed_users is empty: the bot shows, and obeys nobody");
-    await options.hub.store.telegram.open(home);
+    const { telegram: memory } = options.hub.store;
+    // the first post tells which ids are the newest in this chat: recovery.ts counts from there
+    const { greeting } = words(options.config.language);
+    if (await memory.open(home))
+      await memory.take({ items: [textItem("greeting", "main", plain(greeting), true)] });
     const telegram = new Telegram(options, bot_token, home);
     telegram.#running = Promise.all([telegram.#intake.run(), telegram.#serve()]);
     background("telegram", () => telegram.#running);
@@ -143,8 +147,10 @@ export class Telegram {
   #answerElsewhere(chat: number, blocks: Block[], replyTo: number): void {
     background("telegram answer", async () => {
       const reply_parameters = { message_id: replyTo, allow_sending_without_reply: true };
-      for (const { plain } of split(blocks))
-        await this.#api.call((api, signal) => api.sendMessage(chat, plain, { reply_parameters }, signal));
+      for (const part of split(blocks))
+        await this.#api.call((api, signal) =>
+          api.sendMessage(chat, part.plain, { reply_parameters }, signal),
+        );
     });
   }
 }
