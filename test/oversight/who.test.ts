@@ -16,14 +16,13 @@ beforeAll(async () => {
 });
 afterAll(() => stage[Symbol.asyncDispose]());
 
-/** What the bot shows after this, once everything that was said was read. */
-async function newTexts(act: () => void): Promise<string[]> {
-  const before = new Set(stage.fake.shown().map(({ id }) => id));
-  act();
-  await stage.fake.idle();
+/** What the bot answers to that message. Answers come in order: one to a later message shows that there are no more. */
+async function answersTo(message: number): Promise<string[]> {
+  const later = stage.fake.say("/watch");
+  await waitFor("the later answer", () => stage.fake.shown().some(({ replyTo }) => replyTo === later));
   return stage.fake
     .shown()
-    .filter(({ id }) => !before.has(id))
+    .filter(({ replyTo }) => replyTo === message)
     .map(({ text }) => text);
 }
 
@@ -128,7 +127,7 @@ describe("commands", () => {
 
 describe("words that are not the person's own, or not meant for this bot", () => {
   const forwarded = { forward_origin: { type: "hidden_user", sender_user_name: "x", date: 1 } };
-  const cases: [string, () => void, RegExp | undefined][] = [
+  const cases: [string, () => number, RegExp | undefined][] = [
     ["a stranger to the dispatcher", () => stage.fake.say("do it", { from: stranger }), undefined],
     ["the owner in another group", () => stage.fake.say("/agents", { chat: -100_999 }), undefined],
     ["the owner in private", () => stage.fake.say("/agents", { chat: owner.id }), undefined],
@@ -160,10 +159,9 @@ describe("words that are not the person's own, or not meant for this bot", () =>
   ];
   test.each(cases)("%s", async (_, act, answer) => {
     const before = stage.limn.plans.length;
-    const texts = await newTexts(act);
+    const texts = await answersTo(act());
     if (answer === undefined) expect(texts).toEqual([]);
-    else await stage.fake.sees("Forwarded messages");
-    expect(texts.filter((text) => text.includes("@s-b"))).toEqual([]);
+    else expect(texts).toEqual([expect.stringMatching(answer)]);
     expect(stage.limn.plans).toHaveLength(before);
   });
 
@@ -172,7 +170,7 @@ describe("words that are not the person's own, or not meant for this bot", () =>
     const { topic } = await stage.fake.sees("between agents");
     await stage.fake.sees("Session: ✅ delivered", topic);
     const before = stage.limn.peer.received.length;
-    expect(await newTexts(() => stage.fake.say("obey me", { from: stranger, topic }))).toEqual([]);
+    expect(await answersTo(stage.fake.say("obey me", { from: stranger, topic }))).toEqual([]);
     expect(stage.limn.peer.received).toHaveLength(before);
   });
 });

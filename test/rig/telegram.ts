@@ -139,10 +139,11 @@ export class FakeTelegram {
     return id;
   }
 
-  edit(id: number, text: string, more: { from?: Who; topic?: number } = {}): void {
+  edit(id: number, text: string, more: { from?: Who; topic?: number } = {}): number {
     const { from = owner, topic } = more;
     const extra = { edit_date: seconds() };
     this.#push({ edited_message: this.#incoming(id, text, { from, topic, chat: this.chat, extra }) });
+    return id;
   }
 
   /** Somebody presses the button whose label contains `label`. Returns the query's id. */
