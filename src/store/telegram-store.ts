@@ -3,7 +3,7 @@
 import type { MessageType } from "../protocol/message.ts";
 
 /** What an item shows: `ref` names the message, mission, approval or machine; a `text` carries its own words. */
-export type TelegramKind = "message" | "mission" | "approval" | "join" | "dispatch" | "text";
+type TelegramKind = "message" | "mission" | "approval" | "join" | "dispatch" | "text";
 
 /** One thing to show. Items of one place are posted in the order in which they were taken. */
 export type NewTelegramItem = {

@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { ask, pending, reaches } from "../hub/launcher.ts";
 import { Peer } from "../hub/peer.ts";
-import type { Posted } from "../rig/telegram.ts";
+import type { Posted } from "../rig/telegram-chat.ts";
 import { waitFor } from "../rig/wait.ts";
 import { type Stage, setStage } from "./stage.ts";
 

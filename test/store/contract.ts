@@ -4,18 +4,19 @@ import type { Store } from "../../src/store/store.ts";
 import { approvalContract } from "./contract-approvals.ts";
 import { deliveryContract } from "./contract-deliveries.ts";
 import { missionContract } from "./contract-missions.ts";
+import { telegramContract } from "./contract-telegram.ts";
 import {
-  a,
-  at,
-  b,
+  a,a, 
+  at,at, 
+  b,b, 
   created,
-  furnish,
-  human,
-  joinRequest,
-  newMessage,
-  present,
-  report,
-  roomy,
+  furnish,furnish, 
+  human,human, 
+  joinRequest,joinRequest, 
+  newMessage,newMessage, 
+  present,present, 
+  report,report, 
+  roomy,roomy 
 } from "./fixtures.ts";
 
 export type Engine = {
@@ -41,6 +42,7 @@ export function storeContract(name: string, open: () => Promise<Engine>): void {
     deliveryContract(store);
     missionContract(store);
     approvalContract(store);
+    telegramContract(store);
 
     test("everything is there after a restart", async () => {
       const message = newMessage("hello");

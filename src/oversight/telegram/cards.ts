@@ -8,7 +8,7 @@ import { missionBlocks } from "./mission-card.ts";
 import { cardId, isSpoken } from "./names.ts";
 import type { Words } from "./words.ts";
 
-export type Button = { label: string; choice: string };
+type Button = { label: string; choice: string };
 export type Card = {
   blocks: Block[];
   /** one row; shown under the last part, until one was pressed */

@@ -1,7 +1,7 @@
 // Text as Telegram takes it: blocks of one style each, made into parts that fit, each as HTML and as plain text.
 // Everything is escaped here and nowhere else; the plain form is what is sent when Telegram cannot read the HTML.
 
-export type Style = "plain" | "bold" | "code" | "pre" | "quote";
+type Style = "plain" | "bold" | "code" | "pre" | "quote";
 /** `quote` is folded by Telegram and opens at a tap: nothing of it is cut away. */
 export type Block = { text: string; style: Style };
 export type Part = { html: string; plain: string };

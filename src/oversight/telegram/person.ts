@@ -44,8 +44,8 @@ export class Person {
     this.#parts = parts;
   }
 
-  /** Resolves when the update's effect is on disk; rejects when it has to come again. */
-  async handle(update: Update, next: number): Promise<void> {
+  /** Resolves when the update's effect is on disk; false: it has to come again. */
+  async handle(update: Update, next: number): Promise<boolean> {
     const { message, edited_message, callback_query, update_id: id } = update;
     if (callback_query) return this.#press(callback_query, { id, next });
     const written = message ?? edited_message;
@@ -54,6 +54,7 @@ export class Person {
     const take = { id, next, message: message ? seen : undefined };
     if (!written || !this.#parts.gate.admits(written)) return this.#take({ update: take });
     const place = await this.#placeOf(written);
+    if (place === "unknown yet") return false;
     const effect = await this.#effect(written, place, message === undefined);
     return this.#finish(written, place, effect, take);
   }
@@ -102,7 +103,7 @@ export class Person {
     return answer.status === "error" ? { answer: [plain(answer.error ?? "")] } : {};
   }
 
-  async #press(query: CallbackQuery, update: { id: number; next: number }): Promise<void> {
+  async #press(query: CallbackQuery, update: { id: number; next: number }): Promise<boolean> {
     const { gate, acknowledge } = this.#parts;
     if (!gate.admitsPress(query)) return this.#take({ update });
     const { toast, ...effect } = await press(this.#parts, query).catch((error: unknown) => ({
@@ -110,14 +111,20 @@ export class Person {
     }));
     await this.#take({ ...effect, update });
     acknowledge(query.id, toast);
+    return true;
   }
 
   /** Where the message stands: a thread's topic, a reply to what is shown, a topic that is nobody's, or outside. */
   async #placeOf({ is_topic_message, message_thread_id, reply_to_message, chat }: Message) {
     if (chat.id !== this.#parts.home) return undefined;
     const { telegram } = this.#parts.hub.store;
-    if (is_topic_message && message_thread_id !== undefined)
-      return (await telegram.placeOfTopic(message_thread_id)) ?? `topic:${message_thread_id}`;
+    if (is_topic_message && message_thread_id !== undefined) {
+      const known = await telegram.placeOfTopic(message_thread_id);
+      if (known !== undefined) return known;
+      // perhaps one that the bot made, before it could note so
+      const intent = await telegram.setting("intent");
+      return intent?.includes('"kind":"topic"') ? "unknown yet" : `topic:${message_thread_id}`;
+    }
     return reply_to_message ? await telegram.placeOfPost(reply_to_message.message_id) : undefined;
   }
 
@@ -126,7 +133,7 @@ export class Person {
     place: string | undefined,
     { answer, items = [], ...effect }: Effect,
     update: { id: number; next: number; message?: number },
-  ): Promise<void> {
+  ): Promise<boolean> {
     const isHome = chat.id === this.#parts.home;
     const answers =
       answer && isHome
@@ -140,13 +147,15 @@ export class Person {
       update,
     });
     if (answer && !isHome) this.#parts.answerElsewhere(chat.id, answer, message_id);
+    return true;
   }
 
-  async #take(change: TelegramChange): Promise<void> {
+  async #take(change: TelegramChange): Promise<true> {
     crashPoint("telegram.acted");
     await this.#parts.hub.store.telegram.take(change);
     crashPoint("telegram.taken");
     this.#parts.onItems();
+    return true;
   }
 
   #refusal(error: unknown): Block[] {

@@ -14,19 +14,23 @@ const retryMs = { first: 1_000, most: 30_000 };
 /** ms after another program polled with this token, or the token was refused */
 const shutOutMs = 60_000;
 
+/** tries of one update */
+const mostFailures = 5;
+
 type Parts = {
   hub: HubView;
   api: BotApi;
   clock: Clock;
   stopped: AbortSignal;
-  /** Resolves when the effect is on disk. `next`: the id to ask Telegram for from then on. */
-  handle(update: Update, next: number): Promise<void>;
+  /** Resolves when the effect is on disk; false: not yet. `next`: the id to ask Telegram for from then on. */
+  handle(update: Update, next: number): Promise<boolean>;
 };
 
 export async function pollUpdates({ hub, api, clock, stopped, handle }: Parts): Promise<void> {
   const { telegram } = hub.store;
   let offset = Number((await telegram.setting("offset")) ?? 0);
   let failures = 0;
+  const failed = new Map<number, number>();
   while (!stopped.aborted) {
     const outcome = await api.call(
       (bot, signal) =>
@@ -40,24 +44,52 @@ export async function pollUpdates({ hub, api, clock, stopped, handle }: Parts): 
         ),
       pollMs,
     );
-    try {
-      if (outcome.ok) {
-        // Telegram orders them; another server may not
-        for (const update of outcome.value.sort((a, b) => a.update_id - b.update_id)) {
-          if (!(await telegram.knowsUpdate(update.update_id))) await handle(update, update.update_id + 1);
-          offset = update.update_id + 1;
-        }
-        failures = 0;
-        continue;
-      }
-    } catch (error) {
-      // it stays unread there, and comes again
-      log.error("a telegram update could not be taken", { error });
+    if (outcome.ok) {
+      const taken = await takeAll(outcome.value, hub, handle, failed);
+      offset = taken.next ?? offset;
+      failures = 0;
+      if (taken.all) continue;
     }
     if (stopped.aborted) return;
     failures += 1;
     await clock.sleep(outcome.ok ? retryMs.first : pauseMs(outcome, failures), stopped);
   }
+}
+
+/** In the order of their ids: Telegram orders them, another server may not. What is not taken stays unread there. */
+async function takeAll(
+  updates: Update[],
+  { store }: HubView,
+  handle: Parts["handle"],
+  failed: Map<number, number>,
+): Promise<{ next?: number; all: boolean }> {
+  let next: number | undefined;
+  for (const update of updates.sort((a, b) => a.update_id - b.update_id)) {
+    try {
+      const known = await store.telegram.knowsUpdate(update.update_id);
+      if (!known && !(await handle(update, update.update_id + 1))) return { next, all: false };
+    } catch (error) {
+      log.error("a telegram update could not be taken", { error });
+      if (!(await givesUp(store, update.update_id, failed))) return { next, all: false };
+    }
+    next = update.update_id + 1;
+  }
+  return { next, all: true };
+}
+
+/** One that fails again and again must not shut out all that follow; while nothing can be written, it does. */
+async function givesUp(store: HubView["store"], id: number, failed: Map<number, number>): Promise<boolean> {
+  const times = (failed.get(id) ?? 0) + 1;
+  failed.set(id, times);
+  if (times < mostFailures) return false;
+  try {
+    await store.telegram.take({ update: { id, next: id + 1 } });
+  } catch {
+    return false;
+  }
+  failed.delete(id);
+  log.error("a telegram update is left out after several tries", { update: String(id) });
+  return true;
 }
 
 function pauseMs(failure: Failure, failures: number): number {
