@@ -6,19 +6,18 @@ import { deliveryContract } from "./contract-deliveries.ts";
 import { missionContract } from "./contract-missions.ts";
 import { telegramContract } from "./contract-telegram.ts";
 import {
-  a,a, 
-  at,at, 
-  b,b, 
+  a,
+  at,
+  b,
   created,
-  furnish,furnish, 
-  human,human, 
-  joinRequest,joinRequest, 
-  newMessage,newMessage, 
-  present,present, 
-  report,report, 
-  roomy,roomy 
+  furnish,
+  human,
+  joinRequest,
+  newMessage,
+  present,
+  report,
+  roomy,
 } from "./fixtures.ts";
-
 export type Engine = {
   store: Store;
   /** closes the store and opens the same data again */
