@@ -4,7 +4,7 @@ import { homedir, hostname } from "node:os";
 import { z } from "zod";
 import { Name, slug } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
-import { readTextIfPresent } from "./files.ts";
+import { readTextIfPresent, refuseReadable } from "./files.ts";
 import { log } from "./log.ts";
 import { homePaths } from "./paths.ts";
 
@@ -149,7 +149,11 @@ export const Config = z.object({
       enabled: flag
         .default(false)
         .describe("a plain message to the bot becomes a mission of dispatcher.target"),
-      target: z.string().optional().describe("machine/project that answers"),
+      target: z
+        .string()
+        .regex(/^[^/@\s]+\/[^/@\s]+$/, "write machine/project")
+        .optional()
+        .describe("machine/project that answers"),
       system_prompt: z.string().max(10_000).default("").describe("stands before every such message"),
       memory: z
         .object({
@@ -213,6 +217,7 @@ export function inspectConfig(options: ConfigSource = {}): {
       hint: "leave out --config to use the home's config.yml",
     });
   const raw = text === undefined ? {} : parseYaml(file, text);
+  if (holdsSecret(raw)) refuseReadable(file);
   const unknown = unknownKeys(raw, Config, "");
   const fromEnvironment = applyEnvironment(raw, options.env ?? process.env);
   const parsed = Config.safeParse(raw);
@@ -246,6 +251,10 @@ function parseYaml(file: string, text: string): Record<string, unknown> {
   throw new IntercomError("bad_config", `${file} must hold keys and values, not a single value or list`);
 }
 
+function holdsSecret({ telegram, metrics }: Record<string, unknown>): boolean {
+  return (isRecord(telegram) && "bot_token" in telegram) || (isRecord(metrics) && "token" in metrics);
+}
+
 function badValue(
   file: string,
   raw: unknown,
@@ -259,7 +268,7 @@ function badValue(
     raw,
   );
   const source = fromEnvironment.get(key) ?? file;
-  const shown = /token|key|secret/.test(key) ? "its value" : JSON.stringify(value);
+  const shown = /telegram|token|key|secret/.test(key) ? "its value" : JSON.stringify(value);
   return new IntercomError("bad_config", `${source}: ${key} cannot be ${shown}: ${issue?.message}`, {
     hint: `correct ${key} in ${source}`,
   });
