@@ -24,7 +24,7 @@ import { Logins } from "./logins.ts";
 import { Missions } from "./missions.ts";
 import { Notices } from "./notices.ts";
 import { Operations } from "./operations.ts";
-import { isoAt, type Parts } from "./parts.ts";
+import { isoAt, type Overseer, type Parts } from "./parts.ts";
 import { Router } from "./routing.ts";
 import { Server } from "./server.ts";
 
@@ -45,6 +45,7 @@ export class Hub {
   readonly #server: Server;
   readonly #operations: Operations;
   readonly #paths: HomePaths;
+  #overseer: Overseer | undefined;
   #timers: ReturnType<typeof setInterval>[] = [];
 
   /** Resolves when both doors are open. */
@@ -96,6 +97,7 @@ export class Hub {
       enrolment,
       missions,
       logins,
+      overseer: () => this.#overseer,
       tellNotices,
     });
     this.#operations = operations;
@@ -118,6 +120,9 @@ export class Hub {
       store,
       now,
       subscribe: (listener: (event: HubEvent) => void) => events.subscribe(listener),
+      oversee: (overseer: Overseer | undefined) => {
+        this.#overseer = overseer;
+      },
       isLinked: (machine: string) => links.isLinked(machine),
       ask: async <O extends HubOperation>(op: O, input: HubInput<O>, name: string): Promise<unknown> => {
         const answer = await this.#operations.run(op, input, { kind: "person", name });

@@ -1,4 +1,5 @@
 // What the parts of one hub share. Made once by hub.ts and handed to each.
+import type { PermissionAnswer, PermissionAsk } from "../protocol/permission.ts";
 import type { Store } from "../store/store.ts";
 import type { Config } from "../system/config.ts";
 import type { Events } from "./events.ts";
@@ -10,6 +11,11 @@ export type Parts = {
   links: Links;
   config: Config;
   now: () => number;
+};
+
+/** Shows a hub to a person elsewhere, and brings that person's answers. */
+export type Overseer = {
+  permission(machine: string, ask: PermissionAsk): Promise<PermissionAnswer>;
 };
 
 /** ms that mail for an ended session, or for a project's next one, is kept; delivery.md */

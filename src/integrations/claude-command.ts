@@ -14,6 +14,15 @@ export function guardedHookCommand(options: CommandOptions): string {
   return `${home.prepare}[ -e "${home.word}/inbox/pending/$PPID" ] || exit 0; ${run(options)}`;
 }
 
+/**
+ * Starts the program only where a person elsewhere may be asked: in all sessions here (a file that is not empty says so), or in this one
+ * (its environment does).
+ */
+export function askingHookCommand(options: CommandOptions): string {
+  const home = homeWord(options.home);
+  return `${home.prepare}[ -n "\${AI_INTERCOM_ASK_PERSON-}" ] || [ -s "${home.word}/ask-person" ] || exit 0; ${run(options)}`;
+}
+
 /** For SessionStart: once per session, mail or not. */
 export function hookCommand(options: CommandOptions): string {
   return homeWord(options.home).prepare + run(options);

@@ -1,6 +1,14 @@
 // Our hooks in Claude Code's `settings.json`, put in and taken out as text. Foreign hooks keep their place, order and
 // bytes; of ours there is one per event, replaced in place when it is outdated.
-import { type CommandOptions, guardedHookCommand, hookCommand, isOurHookCommand } from "./claude-command.ts";
+import { existsSync } from "node:fs";
+import { homePaths } from "../system/paths.ts";
+import {
+  askingHookCommand,
+  type CommandOptions,
+  guardedHookCommand,
+  hookCommand,
+  isOurHookCommand,
+} from "./claude-command.ts";
 import type { Edited, FileEditor } from "./installation.ts";
 import { appendItem, appendMember, nodeAt, removeAt, removeIfEmpty, replaceValue } from "./json-edit.ts";
 import {
@@ -15,6 +23,8 @@ import { parseJsonText } from "./json-text.ts";
 
 /** seconds; far above the 500 ms that check-inbox waits, for a hook that times out loses the text it printed */
 const hookTimeoutSeconds = 30;
+/** seconds a person elsewhere may take; the dialog in the terminal stands all the while, and stays afterwards */
+const askingTimeoutSeconds = 3600;
 
 /** The hooks in `settings.json`. */
 export function hooksEditor(path: string, options: CommandOptions): FileEditor {
@@ -33,11 +43,15 @@ type Place = { event: string; group: number; handler: number };
 function wantedHooks(options: CommandOptions): Map<string, Handler> {
   const handler = (command: string): Handler => ({ type: "command", command, timeout: hookTimeoutSeconds });
   const guarded = handler(guardedHookCommand(options));
+  const asking: [string, Handler][] = existsSync(homePaths(options.home).askPerson)
+    ? [["PermissionRequest", { ...handler(askingHookCommand(options)), timeout: askingTimeoutSeconds }]]
+    : [];
   return new Map([
     ["UserPromptSubmit", guarded],
     ["PostToolBatch", guarded],
     ["Stop", guarded],
     ["SessionStart", handler(hookCommand(options))],
+    ...asking,
   ]);
 }
 

@@ -5,6 +5,7 @@ import { claudeActivity } from "./claude-activity.ts";
 import { formatClaudeHookOutput, parseClaudeHookEvent, supportsClaudeHook } from "./claude-event.ts";
 import { checkClaude, installClaude, isClaudePresent, uninstallClaude } from "./claude-install.ts";
 import { claudeMissions, isClaudeSessionVariable } from "./claude-mission.ts";
+import { claudePermissions } from "./claude-permission.ts";
 import { readClaudeTranscriptLine } from "./claude-transcript.ts";
 import { claudeWake, claudeWakeState } from "./claude-wake.ts";
 import type { Integration } from "./integration.ts";
@@ -23,6 +24,7 @@ export const claude: Integration = {
   wakeRoute: claudeWake,
   wakeState: claudeWakeState,
   missions: claudeMissions,
+  permissions: claudePermissions,
   isSessionVariable: isClaudeSessionVariable,
   install: installClaude,
   uninstall: uninstallClaude,

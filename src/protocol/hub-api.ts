@@ -16,6 +16,7 @@ import {
   MissionRequest,
   MissionStatus,
 } from "./mission.ts";
+import { PermissionAsk } from "./permission.ts";
 import { AgentFilter, ProjectReport, SessionReport } from "./session.ts";
 
 /** 5 s to 7 days */
@@ -125,6 +126,9 @@ export const hubOperations = {
   /** lets messages that the loop guard holds go */
   release: { who: "person", input: z.object({ id: ThreadId }) },
   human_inbox: { who: "person", input: z.object({ limit, unread: flag.default(false) }) },
+
+  /** an agent asks whether it may use a tool */
+  permission: { who: "machine", input: PermissionAsk },
 
   mission_report: { who: "machine", input: MissionReport },
   missions: {

@@ -3,7 +3,7 @@
 import type { MessageType } from "../protocol/message.ts";
 
 /** What an item shows: `ref` names the message, mission, approval or machine; a `text` carries its own words. */
-type TelegramKind = "message" | "mission" | "approval" | "join" | "dispatch" | "text";
+type TelegramKind = "message" | "mission" | "approval" | "join" | "dispatch" | "permission" | "text";
 
 /** One thing to show. Items of one place are posted in the order in which they were taken. */
 export type NewTelegramItem = {
@@ -75,6 +75,8 @@ export type TelegramChange = {
     /** id of the message it brought: ids in a chat only grow */
     message?: number;
   };
+  /** the first decision about a card that keeps it in its body; the nonce is used up with it */
+  decided?: { nonce: string; body: string };
   /** nonce of the button that was pressed */
   used?: string;
 };

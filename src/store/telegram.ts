@@ -110,7 +110,7 @@ function news(db: Database, limit: number): TelegramNews {
 }
 
 function take(db: Database, change: TelegramChange): boolean {
-  const { cursor, items = [], touched = [], settings = {}, topic, update, used } = change;
+  const { cursor, items = [], touched = [], settings = {}, topic, update, decided, used } = change;
   if (update) {
     if (knowsUpdate(db, update.id)) return false;
     db.query("INSERT INTO telegram_updates (update_id) VALUES (?)").run(update.id);
@@ -132,6 +132,11 @@ function take(db: Database, change: TelegramChange): boolean {
       topic.place,
       topic.id,
     );
+  if (decided) {
+    const item = findItem(db, "nonce", decided.nonce);
+    if (item) db.query("UPDATE telegram_items SET body = ? WHERE seq = ?").run(decided.body, item.seq);
+    useButton(db, decided.nonce);
+  }
   if (used !== undefined) useButton(db, used);
   return true;
 }

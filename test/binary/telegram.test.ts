@@ -12,7 +12,8 @@ let fleet: Fleet;
 let a: ScriptedAgent;
 let b: ScriptedAgent;
 beforeAll(async () => {
-  fake = new FakeTelegram();
+  // within the true limits the program waits; that is shown with a fast clock in test/oversight
+  fake = new FakeTelegram({ limits: false });
   fleet = await Fleet.start(["limn", "atlas"], {
     TELEGRAM_BOT_TOKEN: botToken,
     TELEGRAM_SUPERGROUP_ID: String(fake.chat),
@@ -61,6 +62,21 @@ test("commands: by a stranger nothing, by the owner answered", async () => {
   expect(fake.shown().filter(({ replyTo }) => replyTo === unheard)).toEqual([]);
 });
 
+test("the hub is killed: what is said meanwhile is shown when it is back, once", async () => {
+  const limn = fleet.machine("limn");
+  const { thread_id } = await a.call("intercom_chat", { to: "atlas/b", message: "before the kill" });
+  await fake.sees("before the kill");
+  const port = new URL(fleet.hubUrl).port;
+  await limn.crash();
+  await limn.serve("standalone", "--listen", `127.0.0.1:${port}`);
+  await limn.linked();
+  await fleet.machine("atlas").linked();
+  await a.call("intercom_reply", { thread_id, message: "after the kill" });
+  await fake.sees("after the kill");
+  for (const text of ["before the kill", "after the kill"])
+    expect(fake.shown().filter((one) => one.text.includes(text))).toHaveLength(1);
+});
+
 test("a machine asks to join: approved by a button", async () => {
   const late = fleet.add("late");
   const { code, out, err } = await late.run(["join", "--hub-url", fleet.hubUrl, "--json"]);
@@ -76,19 +92,19 @@ test("a machine asks to join: approved by a button", async () => {
   });
 });
 
-test("the hub is killed: what is said meanwhile is shown when it is back, once", async () => {
-  const limn = fleet.machine("limn");
-  const { thread_id } = await a.call("intercom_chat", { to: "atlas/b", message: "before the kill" });
-  await fake.sees("before the kill");
-  const port = new URL(fleet.hubUrl).port;
-  await limn.crash();
-  await limn.serve("standalone", "--listen", `127.0.0.1:${port}`);
-  await limn.linked();
-  await fleet.machine("atlas").linked();
-  await a.call("intercom_reply", { thread_id, message: "after the kill" });
-  await fake.sees("after the kill");
-  for (const text of ["before the kill", "after the kill"])
-    expect(fake.shown().filter((one) => one.text.includes(text))).toHaveLength(1);
+test("a permission question of an agent: allowed from Telegram", async () => {
+  const atlas = fleet.machine("atlas");
+  expect((await atlas.json("permissions")).permissions).toBe("off");
+  expect((await atlas.json("permissions", "on")).permissions).toBe("on");
+  const input = { file_path: "/x/y.ts", old_string: "one", new_string: "two" };
+  const printed = b.hook("PermissionRequest", { tool_name: "Edit", tool_input: input }, { guard: false });
+  const card = await fake.sees("/x/y.ts\n- one\n+ two");
+  expect(card.text).toContain(`atlas/b@${(await b.session()).session_id}`);
+  fake.press(card, "Allow");
+  expect(JSON.parse(await printed)).toEqual({
+    hookSpecificOutput: { hookEventName: "PermissionRequest", decision: { behavior: "allow" } },
+  });
+  await waitFor("the card", () => fake.messages.get(card.id)?.text.includes("allowed by @owner"));
 });
 
 test("Telegram is away: the hub starts, chat is as quick as ever, and nothing tells the token", async () => {

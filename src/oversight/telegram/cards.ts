@@ -3,9 +3,10 @@ import type { Approval } from "../../protocol/mission.ts";
 import type { Delivery, StoredMessage } from "../../store/store.ts";
 import type { TelegramItem } from "../../store/telegram-store.ts";
 import type { HubView } from "./hub-view.ts";
-import { type Block, bold, code, lines, plain, quote } from "./markup.ts";
+import { type Block, bold, code, lines, plain, pre, quote } from "./markup.ts";
 import { missionBlocks } from "./mission-card.ts";
 import { cardId, isSpoken } from "./names.ts";
+import { bodyOf } from "./prompts.ts";
 import type { Words } from "./words.ts";
 
 type Button = { label: string; choice: string };
@@ -43,6 +44,8 @@ export class Cards {
         return this.#approval(item);
       case "join":
         return this.#join(item);
+      case "permission":
+        return promptCard(this.#words, item);
       case "text":
         return textCard(item);
       default:
@@ -163,6 +166,27 @@ export class Cards {
       sociable: false,
     };
   }
+}
+
+function promptCard(w: Words, item: TelegramItem): Card {
+  const { address, tool, text, status, by = "?" } = bodyOf(item);
+  return {
+    blocks: lines(
+      [bold(w.prompt), plain(` ${address}`)],
+      plain(tool),
+      text === "" ? undefined : pre(text),
+      status === "pending" ? undefined : plain(w.promptStates[status](by)),
+    ),
+    buttons:
+      status === "pending"
+        ? [
+            { label: w.allow, choice: "allow" },
+            { label: w.deny, choice: "deny" },
+          ]
+        : [],
+    quiet: false,
+    sociable: false,
+  };
 }
 
 function textCard({ body }: TelegramItem): Card {

@@ -9,6 +9,7 @@ import type { Clock } from "./clock.ts";
 import type { HubView } from "./hub-view.ts";
 import { plain } from "./markup.ts";
 import { cardId, isDispatched, isSpoken, missionOfResponse, writtenMessage } from "./names.ts";
+import type { Prompts } from "./prompts.ts";
 import type { Words } from "./words.ts";
 
 /** ms to collect before a look: a message and its delivery come within it, and are one post instead of two */
@@ -20,7 +21,14 @@ const settledMs = 5_000;
 const startGraceMs = 45_000;
 
 type Message = TelegramNews["messages"][number];
-type Parts = { hub: HubView; words: Words; clock: Clock; stopped: AbortSignal; onItems: () => void };
+type Parts = {
+  hub: HubView;
+  words: Words;
+  clock: Clock;
+  stopped: AbortSignal;
+  onItems: () => void;
+  prompts: Prompts;
+};
 
 export class Intake {
   readonly #parts: Parts;
@@ -67,6 +75,7 @@ export class Intake {
     const touched = [...this.#touched];
     this.#touched.clear();
     this.#nextLookMs = backstopMs;
+    await this.#parts.prompts.sweep();
     const cards = [...(await this.#approvals()), ...(await this.#joins())];
     const machines = await this.#machines();
     await hub.store.telegram.take({

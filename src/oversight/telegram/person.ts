@@ -13,10 +13,11 @@ import type { HubView } from "./hub-view.ts";
 import { textItem } from "./intake.ts";
 import { type Block, plain } from "./markup.ts";
 import { cardId, spokenId } from "./names.ts";
+import type { Prompts } from "./prompts.ts";
 import type { Words } from "./words.ts";
 
 /** What an act comes to, besides what it did at the hub. */
-export type Effect = Pick<TelegramChange, "settings" | "touched" | "used"> & {
+export type Effect = Pick<TelegramChange, "settings" | "touched" | "used" | "decided"> & {
   answer?: Block[];
   items?: NewTelegramItem[];
 };
@@ -26,6 +27,7 @@ export type PersonParts = {
   words: Words;
   config: Config;
   gate: Gate;
+  prompts: Prompts;
   home: number;
   botName: () => string;
   /** a message of somebody else has this id */

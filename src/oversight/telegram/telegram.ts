@@ -16,6 +16,7 @@ import { Outbox } from "./outbox.ts";
 import { Pace } from "./pace.ts";
 import { Pages } from "./pages.ts";
 import { Person } from "./person.ts";
+import { Prompts } from "./prompts.ts";
 import { pollUpdates } from "./updates.ts";
 import { words } from "./words.ts";
 
@@ -34,6 +35,7 @@ export class Telegram {
   readonly #outbox: Outbox;
   readonly #intake: Intake;
   readonly #person: Person;
+  readonly #prompts: Prompts;
   #botName = "";
   #running: Promise<unknown> = Promise.resolve();
 
@@ -55,6 +57,7 @@ export class Telegram {
       await memory.take({ items: [textItem("greeting", "main", plain(greeting), true)] });
     const telegram = new Telegram(options, bot_token, home);
     telegram.#running = Promise.all([telegram.#intake.run(), telegram.#serve()]);
+    options.hub.oversee({ permission: (machine, ask) => telegram.#prompts.ask(machine, ask) });
     background("telegram", () => telegram.#running);
     return telegram;
   }
@@ -71,12 +74,14 @@ export class Telegram {
     const pace = new Pace(clock, this.#chat.kind);
     this.#outbox = new Outbox({ hub, chat: this.#chat, pages, pace, clock, stopped });
     const onItems = () => this.#outbox.wake();
-    this.#intake = new Intake({ hub, words: said, clock, stopped, onItems });
+    this.#prompts = new Prompts(hub, onItems);
+    this.#intake = new Intake({ hub, words: said, clock, stopped, onItems, prompts: this.#prompts });
     this.#person = new Person({
       hub,
       config,
       home,
       onItems,
+      prompts: this.#prompts,
       words: said,
       gate: new Gate(home, config.telegram.security),
       botName: () => this.#botName,
@@ -87,6 +92,7 @@ export class Telegram {
   }
 
   async stop(): Promise<void> {
+    this.#hub.oversee(undefined);
     this.#stopping.abort();
     await this.#running.catch(() => {});
   }
