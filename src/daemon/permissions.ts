@@ -1,6 +1,6 @@
 // An agent's question whether it may use a tool, put to a person at the hub while the dialog stands in the agent's
 // own terminal. Silence prints nothing, so the dialog stays as it was.
-import { integrations } from "../integrations/integration.ts";
+import { type Activity, integrations } from "../integrations/integration.ts";
 import {
   newPermissionId,
   PermissionAnswer,
@@ -13,6 +13,8 @@ import type { Session, Sessions } from "./sessions.ts";
 
 /** ms between two looks at the answer */
 const lookMs = 1_000;
+/** ms between two looks at the agent's own word on its dialog: nobody reads and answers one faster */
+const dialogLookMs = 200;
 /** looks in a row that may fail: the hub restarts */
 const mostFailures = 30;
 
@@ -21,16 +23,12 @@ type Ask = (ask: PermissionAsk) => Promise<unknown>;
 export class Permissions {
   readonly #sessions: Sessions;
   readonly #ask: Ask;
-  readonly #statusOf: (session: Session) => string;
+  readonly #activityOf: (session: Session) => Activity;
 
-  constructor(
-    sessions: Sessions,
-    ask: Ask,
-    statusOf = (session: Session): string => activityOf(session).status,
-  ) {
+  constructor(sessions: Sessions, ask: Ask, activity = activityOf) {
     this.#sessions = sessions;
     this.#ask = ask;
-    this.#statusOf = statusOf;
+    this.#activityOf = activity;
   }
 
   /** What the hook prints. Ends when the hook does, or when the terminal was faster. */
@@ -55,20 +53,35 @@ export class Permissions {
     ask: PermissionAsk,
     signal: AbortSignal,
   ): Promise<PermissionAnswer | undefined> {
-    let dialogSeen = false;
-    let failures = 0;
-    while (!signal.aborted && failures < mostFailures) {
-      const answer = await this.#ask(ask).then(
-        (value) => PermissionAnswer.safeParse(value).data,
-        () => undefined,
-      );
-      failures = answer === undefined ? failures + 1 : 0;
-      if (answer !== undefined && answer.status !== "pending") return answer;
-      await delay(lookMs, signal);
-      // the dialog was there and is gone: somebody answered in the terminal
-      if (this.#statusOf(session) === "waiting") dialogSeen = true;
-      else if (dialogSeen) return undefined;
+    const over = new AbortController();
+    const until = AbortSignal.any([signal, over.signal]);
+    background("permission dialog", () => this.#dialogGone(session, until).then(() => over.abort()));
+    try {
+      for (let failures = 0; !until.aborted && failures < mostFailures; ) {
+        const answer = await this.#ask(ask).then(
+          (value) => PermissionAnswer.safeParse(value).data,
+          () => undefined,
+        );
+        failures = answer === undefined ? failures + 1 : 0;
+        if (answer !== undefined && answer.status !== "pending") return answer;
+        await delay(lookMs, until);
+      }
+      return undefined;
+    } finally {
+      over.abort();
     }
-    return undefined;
+  }
+
+  /** Resolves when the dialog was there and is gone (somebody answered in the terminal), or with `until`. */
+  async #dialogGone(session: Session, until: AbortSignal): Promise<void> {
+    const startedMs = Date.now();
+    let seen = false;
+    while (!until.aborted) {
+      const { status, since = 0 } = this.#activityOf(session);
+      if (status === "waiting") seen = true;
+      // it may have come and gone between two looks
+      else if (seen || (status !== "unknown" && since > startedMs)) return;
+      await delay(dialogLookMs, until);
+    }
   }
 }

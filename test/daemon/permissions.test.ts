@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { Permissions } from "../../src/daemon/permissions.ts";
 import type { Sessions } from "../../src/daemon/sessions.ts";
+import type { Activity } from "../../src/integrations/integration.ts";
 import type { PermissionAnswer, PermissionAsk } from "../../src/protocol/permission.ts";
 import { waitFor } from "../rig/wait.ts";
 
@@ -10,7 +11,7 @@ const question = (command = "ls") =>
 
 function stage(
   answers: (ask: PermissionAsk) => PermissionAnswer | Promise<never>,
-  statusOf = () => "waiting",
+  activity: () => Activity = () => ({ status: "waiting" }),
 ) {
   const asked: PermissionAsk[] = [];
   const session = { stored: { session_id: "s-a", pid: process.pid, start: "x", agent: "claude" } };
@@ -21,7 +22,7 @@ function stage(
       asked.push(ask);
       return answers(ask);
     },
-    statusOf,
+    activity,
   );
   return { permissions, asked };
 }
@@ -62,10 +63,23 @@ test("the hook ends first (Esc, the terminal's answer, its timeout): nothing is 
 });
 
 test("answered in the terminal: the dialog is gone, so the hook ends in silence and the question is withdrawn", async () => {
-  const statuses = ["waiting", "working"];
+  const statuses: Activity["status"][] = ["waiting", "working"];
   const { permissions, asked } = stage(
     () => ({ status: "pending" }),
-    () => statuses.shift() ?? "working",
+    () => ({ status: statuses.shift() ?? "working" }),
+  );
+  expect(await permissions.answer(question(), 1, never)).toBe("");
+  await waitFor("the withdrawal", () => asked.at(-1)?.withdrawn === true);
+});
+
+test("answered in the terminal between two looks: the agent went on after the question was asked", async () => {
+  let since = Date.now() - 60_000;
+  const { permissions, asked } = stage(
+    () => {
+      since = Date.now() + 1;
+      return { status: "pending" };
+    },
+    () => ({ status: "working", since }),
   );
   expect(await permissions.answer(question(), 1, never)).toBe("");
   await waitFor("the withdrawal", () => asked.at(-1)?.withdrawn === true);
