@@ -110,6 +110,8 @@ export interface TelegramStore {
   /** It was deleted in Telegram. */
   forget(message_id: number): Promise<void>;
 
+  /** The id of the message that opened the thread. */
+  opening(thread: string): Promise<string | undefined>;
   topic(place: string): Promise<number | undefined>;
   /** `topic` undefined: it was deleted. Ends the intent. */
   setTopic(place: string, topic: number | undefined): Promise<void>;

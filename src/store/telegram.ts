@@ -46,6 +46,15 @@ export function telegramStore(read: Run, write: Run): TelegramStore {
     compared: (post) => write((db) => compared(db, post)),
     forget: (id) => write((db) => forget(db, id)),
 
+    opening: (thread) =>
+      read(
+        (db) =>
+          db
+            .query<{ id: string }, [string]>(
+              "SELECT id FROM messages WHERE thread_id = ? ORDER BY seq LIMIT 1",
+            )
+            .get(thread)?.id,
+      ),
     topic: (place) =>
       read(
         (db) =>

@@ -104,6 +104,17 @@ test("a closed topic is opened again, a deleted one made anew; a deleted post is
   expect(said).toBeGreaterThan(third.id);
 });
 
+test("a closed topic that may not be opened again: the thread goes on in another", async () => {
+  stage = await setStage({ speed: 200 });
+  const { thread } = await chat(stage, "m1.");
+  const first = await stage.fake.sees("m1.");
+  stage.fake.closeTopic(first.topic ?? 0);
+  stage.fake.fault("reopenForumTopic", "no rights");
+  await chat(stage, "m2.", { thread_id: thread });
+  expect((await stage.fake.sees("m2.")).topic).not.toBe(first.topic);
+  expect(numbers()).toEqual([1, 2]);
+});
+
 test("topics that may not be made: everything is shown outside, in order", async () => {
   stage = await setStage({ speed: 200 });
   stage.fake.forum = false;

@@ -15,7 +15,8 @@ export type Fault =
   | "500 after"
   | "429"
   | "entities"
-  | "topic closed";
+  | "topic closed"
+  | "no rights";
 export type Who = { id: number; username: string };
 
 export const owner: Who = { id: 4711, username: "owner" };
@@ -278,6 +279,8 @@ export class FakeTelegram extends FakeChat {
     if (fault === "500") return failure(500, "Internal Server Error");
     if (fault === "429") return tooMany(2);
     if (fault === "entities") return failure(400, "Bad Request: can't parse entities: unsupported start tag");
+    if (fault === "no rights")
+      return failure(400, "Bad Request: not enough rights to manage topics in the chat");
     if (fault === "topic closed") return failure(400, "Bad Request: TOPIC_CLOSED");
     if (this.#limits && limited.has(method)) {
       const waitSeconds = this.#overLimit();

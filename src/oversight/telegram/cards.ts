@@ -56,9 +56,10 @@ export class Cards {
   /** At most 128 characters, as Telegram allows. */
   async topicName(place: string): Promise<string> {
     const { store } = this.#hub;
-    const [first] = await store.thread(place, 1000);
+    const opening = await store.telegram.opening(place);
+    const first = opening === undefined ? undefined : await store.message(opening);
     if (!first) return place;
-    const mission = await store.missionOfMessage(first.id).catch(() => undefined);
+    const mission = await store.missionOfMessage(first.id);
     const from = first.from_agent.replace(/@.*/, "");
     const to = first.to_agent.replace(/@[^,]*/g, "");
     const [icon, id] = mission ? ["🎯", mission.mission_id] : ["💬", place];

@@ -196,6 +196,6 @@ const unquoted = (text: string): string => /^"([\s\S]+)"$/.exec(text)?.[1] ?? te
 
 async function missionOfThread(hub: HubView, thread: string | undefined): Promise<string | undefined> {
   if (thread === undefined) return undefined;
-  const [first] = await hub.store.thread(thread, 1000);
-  return first && (await hub.store.missionOfMessage(first.id))?.mission_id;
+  const opening = await hub.store.telegram.opening(thread);
+  return opening === undefined ? undefined : (await hub.store.missionOfMessage(opening))?.mission_id;
 }

@@ -81,7 +81,7 @@ export class Outbox {
     const waitMs = pace.waitMs(first.place === "main");
     // a little longer is no loss: more of the same topic may come and share the post
     if (waitMs > 0) return waitMs;
-    const topic = await hub.store.telegram.topic(first.place);
+    const topic = chat.hasTopics ? await hub.store.telegram.topic(first.place) : undefined;
     if (topic === undefined && chat.hasTopics && first.place !== "main")
       return this.#after(await this.#createTopic(first.place));
     const page = await pages.next(items);
@@ -114,7 +114,7 @@ export class Outbox {
         return this.#after(outcome);
       case "topic_closed":
         await this.#endIntent();
-        return this.#after(await this.#parts.chat.reopen((await store.telegram.topic(place)) ?? 0));
+        return this.#after(await this.#reopen(place));
       case "topic_missing":
         log.info("a topic was deleted in Telegram; a new one is made", { place });
         await store.telegram.setTopic(place, undefined);
@@ -132,6 +132,18 @@ export class Outbox {
     }
   }
 
+  /** A topic that may not be opened again is left as it is; the place gets another one. */
+  async #reopen(place: string): Promise<Outcome<unknown>> {
+    const { chat, hub } = this.#parts;
+    const topic = await hub.store.telegram.topic(place);
+    if (topic === undefined) return { ok: true, value: undefined };
+    const outcome = await chat.reopen(topic);
+    const refused = !outcome.ok && ["refused", "no_topics", "topic_missing"].includes(outcome.kind);
+    if (!refused) return outcome;
+    await hub.store.telegram.setTopic(place, undefined);
+    return { ok: true, value: undefined };
+  }
+
   async #createTopic(place: string): Promise<Outcome<unknown>> {
     const { chat, pages, pace, hub } = this.#parts;
     const name = await pages.topicName(place);
@@ -141,6 +153,8 @@ export class Outbox {
     crashPoint("telegram.topic-created");
     if (outcome.ok) await hub.store.telegram.setTopic(place, outcome.value);
     else if (outcome.kind !== "uncertain") await this.#endIntent();
+    // whatever the reason, waiting for it would hold up everything else
+    if (!outcome.ok && outcome.kind === "refused") return { ...outcome, kind: "no_topics" };
     return outcome;
   }
 
@@ -182,10 +196,8 @@ export class Outbox {
       case "not_ours":
         await hub.store.telegram.forget(message_id);
         return { ok: true, value: undefined };
-      case "topic_closed": {
-        const topic = await hub.store.telegram.topic(post.parts[0]?.item.place ?? "");
-        return topic === undefined ? outcome : chat.reopen(topic);
-      }
+      case "topic_closed":
+        return this.#reopen(post.parts[0]?.item.place ?? "");
       case "refused":
         log.warn("telegram refuses an edit", { error: outcome.text });
         await hub.store.telegram.compared({ message_id, changes, hash: content.hash });
