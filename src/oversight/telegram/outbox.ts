@@ -173,8 +173,12 @@ export class Outbox {
         await hub.store.telegram.compared(post);
         continue;
       }
-      const waitMs = pace.waitMs(false);
-      if (waitMs > 0) return more ? undefined : waitMs;
+      // what stands outside topics, a person looks at and presses
+      const waitMs = pace.waitMs(post.parts[0]?.item.place === "main");
+      if (waitMs > 0) {
+        soonest = Math.min(soonest, waitMs);
+        continue;
+      }
       return this.#after(await this.#editPost(post, content));
     }
     return more || soonest === Number.MAX_SAFE_INTEGER ? undefined : soonest;
