@@ -65,6 +65,14 @@ test("a machine that fell silent: its card is over", async () => {
   await waitFor("the card", () => stage.fake.messages.get(card.id)?.text.includes("not asked any more"));
 });
 
+test("a session that the machine does not have: nobody is asked", async () => {
+  stage = await setStage();
+  expect(await asks(question({ session_id: "s-b" }))).toEqual({ status: "nobody" });
+  expect(await asks(question())).toEqual({ status: "pending" });
+  await stage.fake.sees("rm -rf");
+  expect(stage.fake.shown()).toHaveLength(1);
+});
+
 test("nobody to ask: said at once", async () => {
   stage = await setStage();
   await stage.stop();

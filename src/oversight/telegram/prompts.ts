@@ -46,7 +46,9 @@ export class Prompts {
       return { status, ...(by === undefined ? {} : { by }) };
     }
     const session = await store.session(machine, session_id);
-    const address = `${machine}/${session?.project_id ?? "?"}@${session_id}`;
+    // a machine asks for its own sessions, while they are open
+    if (session?.ended_at !== null) return { status: "nobody" };
+    const address = `${machine}/${session.project_id}@${session_id}`;
     const body: PromptBody = { address, tool, text, status: "pending" };
     await store.telegram.take({
       items: [
