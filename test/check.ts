@@ -16,9 +16,18 @@ const steps: Step[] = [
       bun,
       "test",
       "--timeout=30000",
-      ...["house", "protocol", "system", "inbox", "store", "hub", "daemon", "integrations", "mcp"].map(
-        (part) => `test/${part}/`,
-      ),
+      ...[
+        "house",
+        "protocol",
+        "system",
+        "inbox",
+        "store",
+        "hub",
+        "oversight",
+        "daemon",
+        "integrations",
+        "mcp",
+      ].map((part) => `test/${part}/`),
     ],
   },
 ];

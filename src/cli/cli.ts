@@ -103,6 +103,10 @@ const groups: Record<string, Record<string, Entry>> = {
       description: "what waits for your decision; approve, deny, revoke",
       load: async () => (await import("./approvals.ts")).approvals,
     },
+    permissions: {
+      description: "agents' permission questions also in Telegram, on or off",
+      load: async () => (await import("./permissions.ts")).permissions,
+    },
     feedback: {
       description: "what agents reported about ai-intercom",
       load: async () => (await import("./feedback.ts")).feedback,

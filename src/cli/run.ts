@@ -51,6 +51,7 @@ export const standalone = command({
     const { id, display_name, description } = settings.machine;
     await hub.enrolLocal({ id, display_name, description, public_key: publicKey });
     await using _daemon = await Daemon.start({ config: settings, paths, hubUrl: hub.url, restart });
+    await using _telegram = await startTelegram(hub, settings);
     print(`hub listening on ${hub.url}, machine ${id}, home ${paths.home}`);
     await server.ended;
   }),
@@ -66,7 +67,9 @@ export const hub = command({
     const paths = homePaths();
     privateDirectory(paths.home);
     keepLog(paths.logs, "hub");
-    await using running = await Hub.start({ config: settingsOf(args), paths, restart });
+    const settings = settingsOf(args);
+    await using running = await Hub.start({ config: settings, paths, restart });
+    await using _telegram = await startTelegram(running, settings);
     print(`hub listening on ${running.url}, home ${paths.home}`);
     await ended;
   }),
@@ -138,6 +141,13 @@ function settingsOf(args: { config?: string; listen?: string }): Config {
     ...(args.config === undefined ? {} : { file: args.config }),
     env: { ...process.env, AI_INTERCOM_HUB_LISTEN: args.listen },
   });
+}
+
+/** Loaded only where there is a token: nobody else pays for it. */
+async function startTelegram(hub: Hub, config: Config): Promise<AsyncDisposable | undefined> {
+  if (config.telegram.bot_token === undefined) return undefined;
+  const { Telegram } = await import("../oversight/telegram/telegram.ts");
+  return Telegram.start({ hub: hub.view, config });
 }
 
 type Serving = { restart: () => void; ended: Promise<void> };

@@ -27,6 +27,7 @@ import { Launcher } from "./launcher.ts";
 import { Link } from "./link.ts";
 import { serveLocalApi } from "./local-api.ts";
 import { Outbox } from "./outbox.ts";
+import { Permissions } from "./permissions.ts";
 import { Person } from "./person.ts";
 import { Presence } from "./presence.ts";
 import { Projects } from "./projects.ts";
@@ -236,6 +237,7 @@ export class Daemon {
       socket: paths.daemonSocket,
       hooks,
       person,
+      permissions: new Permissions(this.#sessions, (ask) => this.#link.request("permission", ask)),
       toolCalls,
       events: this.#events,
       checkups: this.#checkups,

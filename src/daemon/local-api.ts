@@ -23,6 +23,7 @@ import type { Arrivals } from "./arrivals.ts";
 import type { Checkups } from "./checkup.ts";
 import { askerOf, type Deliveries } from "./delivery.ts";
 import type { Hooks } from "./hook.ts";
+import type { Permissions } from "./permissions.ts";
 import type { Person } from "./person.ts";
 import type { SessionEvents } from "./session-events.ts";
 import { localSession } from "./session-view.ts";
@@ -39,6 +40,7 @@ export type LocalApiParts = {
   events: SessionEvents;
   checkups: Checkups;
   person: Person;
+  permissions: Permissions;
   health: () => DaemonHealth;
   /** re-reads hub.url and dials anew */
   reconnect: () => void;
@@ -146,6 +148,10 @@ function routesOf(parts: LocalApiParts): Record<string, Handler> {
       };
       const text = await hooks.answer(await request.text(), { ...caller, signal: request.signal });
       return new Response(text);
+    },
+    "POST /api/permission": async (request) => {
+      const agent = pidHeader(request, pidHeaders.agent);
+      return new Response(await parts.permissions.answer(await request.text(), agent, request.signal));
     },
     "POST /api/inbox/claim": async (request, _, query) =>
       claimForScript(parts, request, query.get("session")),

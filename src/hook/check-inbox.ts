@@ -29,12 +29,20 @@ export async function checkInbox(argv: string[]): Promise<number> {
 async function printForHook(session: string | undefined): Promise<void> {
   const input = await readInput();
   if (input === undefined) return;
+  if (/"hook_event_name"\s*:\s*"PermissionRequest"/.test(input)) return printDecision(input);
   const mayHaveMail =
     session !== undefined ||
     input.includes('"SessionStart"') ||
     (await Bun.file(`${homePaths().pending}/${process.ppid}`).exists());
   if (!mayHaveMail) return;
   const response = await ask(`/api/hook${queryFor(session)}`, input);
+  const text = response.status === 200 ? await response.text() : "";
+  if (text !== "") console.log(text);
+}
+
+/** A person elsewhere may take long; the agent's own dialog stands meanwhile, and ends us by a signal or its timeout. */
+async function printDecision(input: string): Promise<void> {
+  const response = await ask("/api/permission", input, process.ppid, Number.POSITIVE_INFINITY);
   const text = response.status === 200 ? await response.text() : "";
   if (text !== "") console.log(text);
 }
@@ -103,7 +111,12 @@ function queryFor(session: string | undefined): string {
   return session === undefined ? "" : `?session=${encodeURIComponent(session)}`;
 }
 
-function ask(path: string, body: string, agent = process.ppid): Promise<Response> {
+function ask(
+  path: string,
+  body: string,
+  agent = process.ppid,
+  timeoutMs = daemonTimeoutMs,
+): Promise<Response> {
   return fetch(`http://daemon${path}`, {
     unix: homePaths().daemonSocket,
     method: "POST",
@@ -113,7 +126,7 @@ function ask(path: string, body: string, agent = process.ppid): Promise<Response
       [pidHeaders.agent]: String(agent),
       [pidHeaders.asker]: String(process.pid),
     },
-    signal: AbortSignal.timeout(daemonTimeoutMs),
+    ...(timeoutMs === Number.POSITIVE_INFINITY ? {} : { signal: AbortSignal.timeout(timeoutMs) }),
   });
 }
 

@@ -3,6 +3,7 @@
 import { chmodSync } from "node:fs";
 import { resolve } from "node:path";
 import { IntercomError } from "../protocol/errors.ts";
+import type { HubEvent, HubInput, HubOperation } from "../protocol/hub-api.ts";
 import { linkProtocols, type Speaks } from "../protocol/version.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
@@ -24,7 +25,7 @@ import { Logins } from "./logins.ts";
 import { Missions } from "./missions.ts";
 import { Notices } from "./notices.ts";
 import { Operations } from "./operations.ts";
-import { isoAt, type Parts } from "./parts.ts";
+import { isoAt, type Overseer, type Parts } from "./parts.ts";
 import { Pruning } from "./pruning.ts";
 import { Router } from "./routing.ts";
 import { Server } from "./server.ts";
@@ -53,7 +54,9 @@ export class Hub {
   readonly #lock: Lock;
   readonly #doors: Bun.Server<LinkSocketData>[] = [];
   readonly #server: Server;
+  readonly #operations: Operations;
   readonly #paths: HomePaths;
+  #overseer: Overseer | undefined;
   #timers: ReturnType<typeof setInterval>[] = [];
 
   /** Resolves when both doors are open. */
@@ -106,8 +109,10 @@ export class Hub {
       enrolment,
       missions,
       logins,
+      overseer: () => this.#overseer,
       tellNotices,
     });
+    this.#operations = operations;
     this.#server = new Server(this.#parts, { operations, enrolment, stopped: this.#stopping.signal });
   }
 
@@ -118,6 +123,24 @@ export class Hub {
   /** Where this computer reaches the hub. */
   get url(): string {
     return localUrl(this.#parts.config, this.port);
+  }
+
+  /** For whoever shows the hub to a person: what is remembered, what happens, and a person's operations. */
+  get view() {
+    const { store, events, links, now } = this.#parts;
+    return {
+      store,
+      now,
+      subscribe: (listener: (event: HubEvent) => void) => events.subscribe(listener),
+      oversee: (overseer: Overseer | undefined) => {
+        this.#overseer = overseer;
+      },
+      isLinked: (machine: string) => links.isLinked(machine),
+      ask: async <O extends HubOperation>(op: O, input: HubInput<O>, name: string): Promise<unknown> => {
+        const answer = await this.#operations.run(op, input, { kind: "person", name });
+        return answer.later ?? answer.now;
+      },
+    };
   }
 
   /** A standalone's own machine needs no invite: who runs the hub owns it. A revoked one stays revoked. */

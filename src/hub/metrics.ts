@@ -15,6 +15,7 @@ export async function metricsText({ store, links }: Parts): Promise<string> {
     ["missions_running", "gauge", "missions that run", counts.missions_running],
     ["approvals_pending", "gauge", "approvals that wait for a person", counts.approvals_pending],
     ["responses_owed", "gauge", "ends that the asker has not been told", counts.responses_owed],
+    ["telegram_waiting", "gauge", "items not yet shown in Telegram", await store.telegram.waitingCount()],
     ["resident_memory_bytes", "gauge", "memory of this process", process.memoryUsage.rss()],
   ];
   return rows

@@ -12,7 +12,7 @@ import type { Logins } from "./logins.ts";
 import { releaseThread } from "./loop-guard.ts";
 import { listMissions, missionDetail, missionHistory } from "./mission-queries.ts";
 import type { Missions } from "./missions.ts";
-import { isoAt, type Parts } from "./parts.ts";
+import { isoAt, type Overseer, type Parts } from "./parts.ts";
 import { takePresence, takeReceipts } from "./presence.ts";
 import { messageStatus, readInbox, threadHistory } from "./queries.ts";
 import type { Router } from "./routing.ts";
@@ -33,6 +33,8 @@ type OperationParts = Parts & {
   enrolment: Enrolment;
   missions: Missions;
   logins: Logins;
+  /** who puts agents' questions to a person; nobody where that is not set up */
+  overseer: () => Overseer | undefined;
   tellNotices: () => void;
 };
 
@@ -62,6 +64,10 @@ export class Operations {
       invite: () => answer(enrolment.invite()),
       release: (input) => answer(releaseThread(parts, input.id)),
       human_inbox: (input) => answer(readInbox(parts, input)),
+      permission: async (input, asker) => {
+        const answer = await parts.overseer()?.permission(machineOf(asker), input);
+        return { now: answer ?? { status: "nobody" } };
+      },
       mission_report: (input, asker) => answer(missions.report(machineOf(asker), input)),
       missions: (input, asker) => answer(listMissions(parts, asker, input)),
       mission: (input, asker) => answer(missionDetail(parts, asker, input)),

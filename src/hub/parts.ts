@@ -1,4 +1,5 @@
 // What the parts of one hub share. Made once by hub.ts and handed to each.
+import type { PermissionAnswer, PermissionAsk } from "../protocol/permission.ts";
 import type { Speaks } from "../protocol/version.ts";
 import type { Store } from "../store/store.ts";
 import type { Config } from "../system/config.ts";
@@ -15,6 +16,11 @@ export type Parts = {
   now: () => number;
   /** takes up the program that now lies in this one's place; missing where nobody would start it again */
   restart?: () => void;
+};
+
+/** Shows a hub to a person elsewhere, and brings that person's answers. */
+export type Overseer = {
+  permission(machine: string, ask: PermissionAsk): Promise<PermissionAnswer>;
 };
 
 /** ms that mail for an ended session, or for a project's next one, is kept; delivery.md */

@@ -26,8 +26,8 @@ export function guardedHookCommand(options: CommandOptions): string {
  * Waits beside the idle agent until the daemon writes a line into its pipe, and hands that to the agent (asyncRewake:
  * exit 2, text on stderr). All of it are builtins: nothing is started, and without the pipe nothing waits. Whoever
  * waited before sees the end of the pipe and ends, so there is one per agent. Where two of them share a line, for
- * shells read by the byte, one has its end and rings, the other half a line and goes on waiting. `true`, not `:`, for a failed redirection
- * of a special builtin would end the shell with 2, which is a ring.
+ * shells read by the byte, one has its end and rings, the other half a line and goes on waiting. `true`, not `:`, for a
+ * failed redirection of a special builtin would end the shell with 2, which is a ring.
  */
 export function bellHookCommand(options: CommandOptions): string {
   return bell(options, "");
@@ -43,6 +43,15 @@ export function firstBellHookCommand(options: CommandOptions): string {
     options,
     `${unlessNeeded}n=0; until [ -p "$b" ] || [ $n -ge 20 ]; do sleep 0.5; n=$((n+1)); done; `,
   );
+}
+
+/**
+ * Starts the program only where a person elsewhere may be asked: in all sessions here (a file that is not empty says
+ * so), or in this one (its environment does).
+ */
+export function askingHookCommand(options: InstalledOptions): string {
+  const home = homeWord(options);
+  return `${home.prepare}[ -n "\${AI_INTERCOM_ASK_PERSON-}" ] || [ -s "${home.word}/ask-person" ] || exit 0; ${run(options)}`;
 }
 
 function bell(options: CommandOptions, before: string): string {

@@ -1,6 +1,9 @@
 // Our hooks in Claude Code's `settings.json`, put in and taken out as text. Foreign hooks keep their place, order and
 // bytes; of ours there is one of a kind per event, replaced in place when it is outdated.
+import { existsSync } from "node:fs";
+import { homePaths } from "../system/paths.ts";
 import {
+  askingHookCommand,
   bellHookCommand,
   type CommandOptions,
   firstBellHookCommand,
@@ -24,6 +27,8 @@ import { parseJsonText } from "./json-text.ts";
 const hookTimeoutSeconds = 30;
 /** seconds, 23 days; the agent counts in milliseconds with 31 bits. It bounds how long an idle agent can be woken */
 const bellTimeoutSeconds = 2_000_000;
+/** seconds a person elsewhere may take; the dialog in the terminal stands all the while, and stays afterwards */
+const askingTimeoutSeconds = 3600;
 
 /** The hooks in `settings.json`. */
 export function hooksEditor(path: string, options: CommandOptions): FileEditor {
@@ -45,10 +50,10 @@ type Place = { event: string; kind: Kind; group: number; handler: number };
  * is hung where an agent becomes idle.
  */
 export function wantedHooks(options: CommandOptions): Wanted[] {
-  const inbox = (event: string, command: string): Wanted => ({
+  const inbox = (event: string, command: string, timeout = hookTimeoutSeconds): Wanted => ({
     event,
     kind: "inbox",
-    handler: { type: "command", command, timeout: hookTimeoutSeconds },
+    handler: { type: "command", command, timeout },
   });
   const bell = (event: string, command: string): Wanted => ({
     event,
@@ -56,6 +61,10 @@ export function wantedHooks(options: CommandOptions): Wanted[] {
     handler: { type: "command", command, timeout: bellTimeoutSeconds, asyncRewake: true },
   });
   const guarded = guardedHookCommand(options);
+  const asking =
+    options.portable || !existsSync(homePaths(options.home).askPerson)
+      ? []
+      : [inbox("PermissionRequest", askingHookCommand(options), askingTimeoutSeconds)];
   return [
     inbox("UserPromptSubmit", guarded),
     inbox("PostToolBatch", guarded),
@@ -63,6 +72,7 @@ export function wantedHooks(options: CommandOptions): Wanted[] {
     bell("Stop", bellHookCommand(options)),
     inbox("SessionStart", hookCommand(options)),
     bell("SessionStart", firstBellHookCommand(options)),
+    ...asking,
   ];
 }
 

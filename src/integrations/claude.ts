@@ -5,6 +5,7 @@ import { claudeActivity } from "./claude-activity.ts";
 import { formatClaudeHookOutput, parseClaudeHookEvent, supportsClaudeHook } from "./claude-event.ts";
 import { checkClaude, installClaude, isClaudePresent, uninstallClaude } from "./claude-install.ts";
 import { claudeMissions, isClaudeSessionVariable } from "./claude-mission.ts";
+import { claudePermissions } from "./claude-permission.ts";
 import { claudeConfigDirectory } from "./claude-places.ts";
 import { readClaudeTranscriptLine } from "./claude-transcript.ts";
 import { claudeWaitsInHook, claudeWake, claudeWakeState } from "./claude-wake.ts";
@@ -26,6 +27,7 @@ export const claude: Integration = {
   wakeState: claudeWakeState,
   waitsInHook: claudeWaitsInHook,
   missions: claudeMissions,
+  permissions: claudePermissions,
   isSessionVariable: isClaudeSessionVariable,
   install: installClaude,
   uninstall: uninstallClaude,

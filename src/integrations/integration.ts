@@ -123,6 +123,14 @@ export function isSessionVariable(name: string): boolean {
   return integrations.some((integration) => integration.isSessionVariable?.(name) === true);
 }
 
+/** What an agent asks before it uses a tool, and how it is answered. */
+export type AgentPermissions = {
+  /** undefined: this is no such question */
+  read(hookInput: string): { tool: string; text: string } | undefined;
+  /** what the hook prints */
+  format(allowed: boolean, by: string): string;
+};
+
 export type Integration = {
   /** as in `install AGENT` and in a session's `agent` field */
   name: string;
@@ -156,6 +164,8 @@ export type Integration = {
 
   /** For agents that can be started for one task. */
   missions?: AgentMissions;
+  /** For agents whose questions can be answered from elsewhere. */
+  permissions?: AgentPermissions;
   isSessionVariable?(name: string): boolean;
 
   install(options: InstallOptions): Promise<InstallReport>;

@@ -16,6 +16,7 @@ import {
   MissionRequest,
   MissionStatus,
 } from "./mission.ts";
+import { PermissionAsk } from "./permission.ts";
 import { AgentFilter, ProjectReport, SessionReport } from "./session.ts";
 import { MachineUpgrade } from "./upgrade.ts";
 
@@ -129,6 +130,9 @@ export const hubOperations = {
   /** lets messages that the loop guard holds go */
   release: { who: "person", input: z.object({ id: ThreadId }) },
   human_inbox: { who: "person", input: z.object({ limit, unread: flag.default(false) }) },
+
+  /** an agent asks whether it may use a tool */
+  permission: { who: "machine", input: PermissionAsk },
 
   mission_report: { who: "machine", input: MissionReport },
   missions: {

@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { IntercomError } from "../protocol/errors.ts";
 import { backUp } from "./backup.ts";
 import { missionSchema } from "./mission-schema.ts";
+import { telegramStep } from "./telegram-schema.ts";
 
 const steps: readonly string[] = [
   `
@@ -154,6 +155,7 @@ const steps: readonly string[] = [
   CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL;
   `,
   missionSchema,
+  telegramStep,
 ];
 
 /**

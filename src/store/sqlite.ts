@@ -24,6 +24,7 @@ import { applyReceipts } from "./receipts.ts";
 import { findTargets, keepTargets } from "./sends.ts";
 import * as sessions from "./sessions.ts";
 import type { Counts, Store } from "./store.ts";
+import { telegramStore } from "./telegram.ts";
 
 /**
  * Opens or creates the file (0600) and brings its schema up to date. Throws `conflict` while another hub has it, from
@@ -93,6 +94,8 @@ function sqliteStore(db: Database, lock: Lock): Store {
     expire: (at) => write(() => deliveries.expire(db, at)),
     dueNotices: (limit) => read(() => deliveries.dueNotices(db, limit)),
     noticeDone: (notice) => write(() => deliveries.noticeDone(db, notice)),
+
+    telegram: telegramStore(read, write),
 
     check: () => write(rewriteVersion),
     counts: () => read(counts),

@@ -7,6 +7,7 @@ import type { Presence, Receipt } from "../protocol/hub-api.ts";
 import type { Message, MessageState, MessageType, Priority } from "../protocol/message.ts";
 import type { ProjectReport, SessionReport } from "../protocol/session.ts";
 import type { MissionStore } from "./mission-store.ts";
+import type { TelegramStore } from "./telegram-store.ts";
 
 export type MachineStatus = "pending" | "approved" | "denied" | "revoked";
 export type Machine = {
@@ -146,6 +147,9 @@ export type Counts = {
 };
 
 export interface Store extends MissionStore {
+  // telegram.ts
+  readonly telegram: TelegramStore;
+
   // machines.ts
   machine(id: string): Promise<Machine | undefined>;
   machines(): Promise<Machine[]>;

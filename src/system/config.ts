@@ -4,7 +4,7 @@ import { homedir, hostname } from "node:os";
 import { z } from "zod";
 import { Name, slug } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
-import { readTextIfPresent } from "./files.ts";
+import { readTextIfPresent, refuseReadable } from "./files.ts";
 import { log } from "./log.ts";
 import { homePaths } from "./paths.ts";
 
@@ -140,6 +140,53 @@ export const Config = z.object({
         .describe("other agents by name: {command, args, prompt: stdin|argument, format: text|claude}"),
     })
     .prefault({}),
+  telegram: z
+    .object({
+      bot_token: z
+        .string()
+        .regex(/^\d+:[A-Za-z0-9_-]+$/, "a bot token looks like 123456:ABC…, as @BotFather gives it")
+        .optional()
+        .describe("of the hub's bot; without it there is no Telegram"),
+      supergroup_id: z.coerce
+        .number()
+        .int()
+        .optional()
+        .describe("the chat in which everything is shown; a supergroup with topics, or a plain group"),
+      api_root: HttpUrl.default("https://api.telegram.org").describe("where the Bot API is reached"),
+      security: z
+        .object({
+          allowed_users: z
+            .array(z.coerce.number().int().positive())
+            .default([])
+            .describe("ids of the users the bot obeys; TELEGRAM_OWNER_ID adds one"),
+          restrict_to_supergroup: flag.default(true).describe("obey in the supergroup only"),
+          ignore_private_messages: flag
+            .default(true)
+            .describe("answer nobody in private, not even an allowed user"),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
+  dispatcher: z
+    .object({
+      enabled: flag
+        .default(false)
+        .describe("a plain message to the bot becomes a mission of dispatcher.target"),
+      target: z
+        .string()
+        .regex(/^[^/@\s]+\/[^/@\s]+$/, "write machine/project")
+        .optional()
+        .describe("machine/project that answers"),
+      system_prompt: z.string().max(10_000).default("").describe("stands before every such message"),
+      memory: z
+        .object({
+          enabled: flag.default(true).describe("earlier messages and answers go along"),
+          exchanges: count(10).describe("how many of them"),
+          hours: count(24).describe("how old they may be"),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
   metrics: z.object({ token: z.string().optional() }).prefault({}),
   limits: z
     .object({
@@ -154,8 +201,12 @@ export const Config = z.object({
 export type Config = z.output<typeof Config>;
 
 /** Variables with a name of their own (contract.md); every other key is `AI_INTERCOM_<KEY>`. */
+const ownerVariable = "TELEGRAM_OWNER_ID";
 const namedVariables: Record<string, string> = {
   HUB_URL: "hub.url",
+  TELEGRAM_BOT_TOKEN: "telegram.bot_token",
+  TELEGRAM_SUPERGROUP_ID: "telegram.supergroup_id",
+  [ownerVariable]: "telegram.security.allowed_users",
   AI_INTERCOM_BASE_URL: "upgrade.base_url",
 };
 /** objects have no form in the environment */
@@ -163,7 +214,8 @@ const inFileOnly = new Set(["projects", "agent_launcher.commands"]);
 const shownVariable = (key: string) =>
   inFileOnly.has(key)
     ? "in the file only"
-    : (Object.keys(namedVariables).find((name) => namedVariables[name] === key) ?? variableOf(key));
+    : (Object.keys(namedVariables).find((name) => namedVariables[name] === key && name !== ownerVariable) ??
+      variableOf(key));
 
 export type ConfigSource = { file?: string; env?: Record<string, string | undefined> };
 
@@ -189,6 +241,7 @@ export function inspectConfig(options: ConfigSource = {}): {
       hint: "leave out --config to use the home's config.yml",
     });
   const raw = text === undefined ? {} : parseYaml(file, text);
+  if (holdsSecret(raw)) refuseReadable(file);
   const unknown = unknownKeys(raw, Config, "");
   const fromEnvironment = applyEnvironment(raw, options.env ?? process.env);
   const parsed = Config.safeParse(raw);
@@ -222,6 +275,10 @@ function parseYaml(file: string, text: string): Record<string, unknown> {
   throw new IntercomError("bad_config", `${file} must hold keys and values, not a single value or list`);
 }
 
+function holdsSecret({ telegram, metrics }: Record<string, unknown>): boolean {
+  return (isRecord(telegram) && "bot_token" in telegram) || (isRecord(metrics) && "token" in metrics);
+}
+
 function badValue(
   file: string,
   raw: unknown,
@@ -235,7 +292,7 @@ function badValue(
     raw,
   );
   const source = fromEnvironment.get(key) ?? file;
-  const shown = /token|key|secret/.test(key) ? "its value" : JSON.stringify(value);
+  const shown = /telegram|token|key|secret/.test(key) ? "its value" : JSON.stringify(value);
   return new IntercomError("bad_config", `${source}: ${key} cannot be ${shown}: ${issue?.message}`, {
     hint: `correct ${key} in ${source}`,
   });
@@ -248,15 +305,23 @@ function applyEnvironment(
 ): Map<string, string> {
   const used = new Map<string, string>();
   const names = [
-    ...Object.entries(namedVariables),
+    ...Object.entries(namedVariables).filter(([name]) => name !== ownerVariable),
     ...leafKeys(Config)
       .filter(({ key }) => !inFileOnly.has(key))
       .map(({ key }) => [variableOf(key), key] as const),
+    [ownerVariable, "telegram.security.allowed_users"] as const,
   ];
   for (const [variable, key] of names) {
     const value = env[variable];
-    if (value === undefined || value === "" || used.has(key)) continue;
-    setAt(raw, key.split("."), isListKey(key) ? value.split(",").map((part) => part.trim()) : value);
+    if (value === undefined || value === "" || (used.has(key) && variable !== ownerVariable)) continue;
+    const path = key.split(".");
+    if (variable === ownerVariable) {
+      // one more on the list, whatever the file names
+      const listed = path.reduce<unknown>((at, part) => (isRecord(at) ? at[part] : undefined), raw);
+      setAt(raw, path, [...(Array.isArray(listed) ? listed : []), value]);
+      continue;
+    }
+    setAt(raw, path, isListKey(key) ? value.split(",").map((part) => part.trim()) : value);
     used.set(key, variable);
   }
   return used;
@@ -298,7 +363,6 @@ function unwrap(schema: unknown): unknown {
 
 function unknownKeys(raw: Record<string, unknown>, schema: z.ZodObject, prefix: string): string[] {
   return Object.entries(raw).flatMap(([name, value]) => {
-    if (prefix === "" && laterKeys.has(name)) return [];
     const inner = unwrap(schema.shape[name]);
     if (inner === undefined) return [prefix + name];
     return inner instanceof z.ZodObject && isRecord(value)
@@ -306,9 +370,6 @@ function unknownKeys(raw: Record<string, unknown>, schema: z.ZodObject, prefix: 
       : [];
   });
 }
-
-/** Sections of the contract whose features are not built yet: accepted in silence, so one file fits all versions. */
-const laterKeys = new Set(["telegram", "dispatcher"]);
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);

@@ -42,6 +42,12 @@ export function readSecret(path: string): string | undefined {
   return readFileSync(path, "utf8");
 }
 
+/** A file with a secret in it: nobody else may be able to read it, by its own mode or because of its directory's. */
+export function refuseReadable(path: string): void {
+  const [file, directory] = [statSync(path), statSync(dirname(path))];
+  if ((directory.mode & 0o077) !== 0) refuseForeign(path, file.uid, file.mode & 0o077, "600");
+}
+
 export function readTextIfPresent(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");

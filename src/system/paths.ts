@@ -33,6 +33,8 @@ export function homePaths(home: string = homeDirectory()) {
     upgrade: `${home}/run/upgrade.json`,
     /** the token of a person who logged in at the hub from this machine; 0600 */
     login: `${home}/login.json`,
+    /** is there: agents' permission questions may be put to the person elsewhere; not empty: of every session */
+    askPerson: `${home}/ask-person`,
     /** 0700; one directory per run of a mission */
     missions: `${home}/missions`,
     /** copies of agents' files as they were before `install` */

@@ -16,9 +16,11 @@ const allowed: Record<string, string[]> = {
   integrations: ["protocol", "system", "inbox"],
   hub: ["protocol", "system", "store"],
   daemon: ["protocol", "system", "inbox", "integrations"],
+  // beside hub and daemon: it sees a hub through the view that cli hands it
+  oversight: ["protocol", "system", "store"],
   mcp: ["protocol", "system", "integrations"],
   hook: ["protocol", "system"],
-  cli: ["protocol", "system", "integrations", "hub", "daemon", "mcp"],
+  cli: ["protocol", "system", "integrations", "hub", "daemon", "oversight", "mcp"],
   main: ["hook", "cli"],
 };
 

@@ -30,6 +30,11 @@ export class Machine {
     this.#root = root;
   }
 
+  /** the newest that was started */
+  get server(): Server | undefined {
+    return this.#servers.at(-1);
+  }
+
   get home(): string {
     return `${this.#root}/${this.name}`;
   }

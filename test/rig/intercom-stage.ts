@@ -30,10 +30,13 @@ export class IntercomStage implements AsyncDisposable {
   ) {}
 
   /** The first machine is the hub's host. */
-  static async open(machines: string[] = ["limn", "atlas"]): Promise<IntercomStage> {
+  static async open(
+    machines: string[] = ["limn", "atlas"],
+    env: Record<string, string> = {},
+  ): Promise<IntercomStage> {
     const model = FakeModel.start();
     try {
-      return new IntercomStage(model, await Fleet.start(machines));
+      return new IntercomStage(model, await Fleet.start(machines, env));
     } catch (error) {
       await model[Symbol.asyncDispose]();
       throw error;

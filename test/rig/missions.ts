@@ -11,8 +11,11 @@ const script = join(import.meta.dir, "mission-agent.ts");
 const projects = ["mnemos", "website"];
 
 /** limn is the hub's host, atlas has joined; missions may run in every project's directory of both. */
-export function missionFleet(names: string[] = ["limn", "atlas"]): Promise<Fleet> {
-  return Fleet.start(names, {}, (machine) => ({
+export function missionFleet(
+  names: string[] = ["limn", "atlas"],
+  env: Record<string, string> = {},
+): Promise<Fleet> {
+  return Fleet.start(names, env, (machine) => ({
     projects: projects.map((id) => {
       mkdirSync(machine.directory(id), { recursive: true });
       return { id, path: machine.directory(id) };

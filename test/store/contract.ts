@@ -5,6 +5,7 @@ import { approvalContract } from "./contract-approvals.ts";
 import { deliveryContract } from "./contract-deliveries.ts";
 import { missionContract } from "./contract-missions.ts";
 import { pruningContract } from "./contract-pruning.ts";
+import { telegramContract } from "./contract-telegram.ts";
 import {
   a,
   at,
@@ -18,7 +19,6 @@ import {
   report,
   roomy,
 } from "./fixtures.ts";
-
 export type Engine = {
   store: Store;
   /** closes the store and opens the same data again */
@@ -43,6 +43,7 @@ export function storeContract(name: string, open: () => Promise<Engine>): void {
     pruningContract(store);
     missionContract(store);
     approvalContract(store);
+    telegramContract(store);
 
     test("everything is there after a restart", async () => {
       const message = newMessage("hello");

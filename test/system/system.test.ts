@@ -48,12 +48,42 @@ test("config: defaults, file, environment over file", () => {
   expect(loadConfig({ env: {} }).machine.id).toMatch(/^[A-Za-z0-9]/);
 });
 
+test("config: Telegram's variables; the owner is one more on the list", () => {
+  const file = `${scratch()}/config.yml`;
+  writeFileSync(file, "telegram:\n  supergroup_id: -5\n  security:\n    allowed_users: [7]\n");
+  const named = { TELEGRAM_BOT_TOKEN: "12:a_b-c", TELEGRAM_SUPERGROUP_ID: "-1001", TELEGRAM_OWNER_ID: "42" };
+  expect(loadConfig({ file, env: named }).telegram).toMatchObject({
+    bot_token: "12:a_b-c",
+    supergroup_id: -1001,
+    api_root: "https://api.telegram.org",
+    security: { allowed_users: [7, 42], restrict_to_supergroup: true, ignore_private_messages: true },
+  });
+  expect(loadConfig({ env: { TELEGRAM_OWNER_ID: "42" } }).telegram.security.allowed_users).toEqual([42]);
+  expect(loadConfig({ file, env: {} }).telegram.bot_token).toBeUndefined();
+});
+
+test("config: a file with a token that others can read is refused; in a private directory it is not", () => {
+  const directory = scratch();
+  const file = `${directory}/config.yml`;
+  writeFileSync(file, "telegram:\n  bot_token: 12:abc\n");
+  chmodSync(file, 0o644);
+  chmodSync(directory, 0o755);
+  expect(() => loadConfig({ file, env: {} })).toThrow("can be used by other users");
+  chmodSync(directory, 0o700);
+  expect(loadConfig({ file, env: {} }).telegram.bot_token).toBe("12:abc");
+  chmodSync(directory, 0o755);
+  chmodSync(file, 0o600);
+  expect(loadConfig({ file, env: {} }).telegram.bot_token).toBe("12:abc");
+});
+
 const badConfigs: [string, string, string][] = [
   ["hub:\n  listen: 99", "hub.listen", "99"],
   ["hub:\n  listen: 127.0.0.1:99999", "hub.listen", "65535"],
   ["hub:\n  url: ftp://x", "hub.url", "http://"],
   ["limits:\n  rate: -1", "limits.rate", "-1"],
   ["language: de", "language", "en"],
+  ["telegram:\n  bot_token: hunter2", "telegram.bot_token", "its value"],
+  ["dispatcher:\n  target: me@you", "dispatcher.target", "machine/project"],
   ["machine:\n  id: a/b", "machine.id", "a/b"],
   ["projects: 3", "projects", "3"],
   ["- a list", "", "keys and values"],

@@ -1,0 +1,220 @@
+// What an item looks like now: read from the store each time, so that an edit shows what is true when it is made.
+import type { Approval } from "../../protocol/mission.ts";
+import type { Delivery, StoredMessage } from "../../store/store.ts";
+import type { TelegramItem } from "../../store/telegram-store.ts";
+import type { HubView } from "./hub-view.ts";
+import { type Block, bold, code, lines, plain, pre, quote } from "./markup.ts";
+import { missionBlocks } from "./mission-card.ts";
+import { cardId, isSpoken } from "./names.ts";
+import { bodyOf } from "./prompts.ts";
+import type { Words } from "./words.ts";
+
+type Button = { label: string; choice: string };
+export type Card = {
+  blocks: Block[];
+  /** one row; shown under the last part, until one was pressed */
+  buttons: Button[];
+  /** it makes no sound */
+  quiet: boolean;
+  /** it may share a post with its neighbours */
+  sociable: boolean;
+};
+
+/** What a `text` item carries. */
+export type TextBody = { blocks: Block[]; quiet: boolean };
+
+export class Cards {
+  readonly #hub: HubView;
+  readonly #words: Words;
+
+  constructor(hub: HubView, words: Words) {
+    this.#hub = hub;
+    this.#words = words;
+  }
+
+  /** undefined: there is nothing to show any more; what stands there stays. */
+  async card(item: TelegramItem): Promise<Card | undefined> {
+    switch (item.kind) {
+      case "message":
+        return this.#message(item);
+      case "mission":
+      case "dispatch":
+        return this.#mission(item);
+      case "approval":
+        return this.#approval(item);
+      case "join":
+        return this.#join(item);
+      case "permission":
+        return promptCard(this.#words, item);
+      case "text":
+        return textCard(item);
+      default:
+        return item.kind satisfies never;
+    }
+  }
+
+  /** At most 128 characters, as Telegram allows. */
+  async topicName(place: string): Promise<string> {
+    const { store } = this.#hub;
+    const opening = await store.telegram.opening(place);
+    const first = opening === undefined ? undefined : await store.message(opening);
+    if (!first) return place;
+    const mission = await store.missionOfMessage(first.id);
+    const from = first.from_agent.replace(/@.*/, "");
+    const to = first.to_agent.replace(/@[^,]*/g, "");
+    const [icon, id] = mission ? ["🎯", mission.mission_id] : ["💬", place];
+    return `${icon} ${`${from} → ${to}`.slice(0, 128 - id.length - 6)} · ${id}`;
+  }
+
+  async #message(item: TelegramItem): Promise<Card | undefined> {
+    const message = await this.#hub.store.message(item.ref);
+    if (!message) return undefined;
+    const states = message.type === "status" ? undefined : this.#states(message);
+    const toPerson = message.deliveries.some(({ address }) => address === "human");
+    const spoken = isSpoken(message.id);
+    return {
+      blocks: spoken ? (states ?? []) : lines(...this.#said(item, message), states),
+      buttons: [],
+      quiet: !toPerson,
+      sociable: !spoken,
+    };
+  }
+
+  #said(item: TelegramItem, message: StoredMessage): Block[][] {
+    const { type, from_agent, to_agent, thread_id } = message;
+    const label = type === "chat" && item.body === "reply" ? this.#words.reply : this.#words.message[type];
+    return [
+      [bold(label), plain(` [${thread_id}]`)],
+      [plain(`${from_agent} → ${to_agent}`)],
+      [plain(message.message)],
+    ];
+  }
+
+  #states({ deliveries, type }: StoredMessage): Block[] | undefined {
+    const shown = deliveries.filter(({ address }) => address !== "human");
+    if (shown.length === 0 || type === "ask" || type === "start_agent") return undefined;
+    const several = shown.length > 1;
+    return lines(
+      ...shown.map((copy) =>
+        plain(`${this.#words.session}${several ? ` ${copy.address}` : ""}: ${this.#state(copy)}`),
+      ),
+    );
+  }
+
+  #state({ state, reason, session_id }: Delivery): string {
+    const { states, noSession, heldHint } = this.#words;
+    if (state === "queued" && session_id === null) return noSession;
+    const because = reason && state !== "delivered" && state !== "seen" ? ` (${reason})` : "";
+    return `${states[state]}${because}${state === "held" ? `: ${heldHint}` : ""}`;
+  }
+
+  async #mission(item: TelegramItem): Promise<Card | undefined> {
+    const mission = await this.#hub.store.mission(item.ref);
+    // the dispatcher's missions have one run; their body holds what the person wrote
+    const run = item.kind === "dispatch" ? 1 : Number(item.body);
+    if (!mission || mission.run !== run) return undefined;
+    const isFinal = !["pending_approval", "queued", "running"].includes(mission.status);
+    const entries = await this.#hub.store.missionEntries(item.ref, 8);
+    return {
+      blocks: missionBlocks(this.#words, mission, entries),
+      buttons: isFinal || mission.cancel_requested ? [] : [{ label: this.#words.cancel, choice: "cancel" }],
+      quiet: true,
+      sociable: false,
+    };
+  }
+
+  async #approval(item: TelegramItem): Promise<Card | undefined> {
+    const approval = await this.#hub.store.approval(item.ref);
+    if (!approval) return undefined;
+    const w = this.#words;
+    return {
+      blocks: approvalBlocks(w, approval),
+      buttons:
+        approval.status === "pending"
+          ? [
+              { label: w.once, choice: "once" },
+              { label: w.thisMission, choice: "mission" },
+              { label: w.always, choice: "always" },
+              { label: w.deny, choice: "deny" },
+            ]
+          : [],
+      quiet: false,
+      sociable: false,
+    };
+  }
+
+  async #join(item: TelegramItem): Promise<Card | undefined> {
+    const machine = await this.#hub.store.machine(item.ref);
+    // another request of the same name has a card of its own
+    if (!machine || !item.key.startsWith(cardId.join(machine))) return undefined;
+    const w = this.#words;
+    return {
+      blocks: lines(
+        bold(w.join),
+        [code(machine.id), plain(machine.display_name ? ` · ${machine.display_name}` : "")],
+        machine.description === "" ? undefined : plain(machine.description),
+        [plain(`${w.fingerprint}: `), code(machine.fingerprint)],
+        plain(machine.status === "pending" ? w.compare : w.machineStates[machine.status]),
+      ),
+      buttons:
+        machine.status === "pending"
+          ? [
+              { label: w.approve, choice: "approve" },
+              { label: w.deny, choice: "deny" },
+            ]
+          : [],
+      quiet: false,
+      sociable: false,
+    };
+  }
+}
+
+function promptCard(w: Words, item: TelegramItem): Card {
+  const { address, tool, text, status, by = "?" } = bodyOf(item);
+  return {
+    blocks: lines(
+      [bold(w.prompt), plain(` ${address}`)],
+      plain(tool),
+      text === "" ? undefined : pre(text),
+      status === "pending" ? undefined : plain(w.promptStates[status](by)),
+    ),
+    buttons:
+      status === "pending"
+        ? [
+            { label: w.allow, choice: "allow" },
+            { label: w.deny, choice: "deny" },
+          ]
+        : [],
+    quiet: false,
+    sociable: false,
+  };
+}
+
+function textCard({ body }: TelegramItem): Card {
+  // Written by this program, in this shape.
+  const { blocks, quiet } = JSON.parse(body ?? '{"blocks":[],"quiet":true}') as TextBody;
+  return { blocks, quiet, buttons: [], sociable: quiet };
+}
+
+/** The task whole, and exactly what would run. */
+function approvalBlocks(w: Words, approval: Approval): Block[] {
+  const { id, type, from, to, text, plan, label, expires_at, mission_id } = approval;
+  return lines(
+    [bold(w.approval), plain(` ${id} · ${mission_id}`)],
+    plain(`${w.message[type]}: ${from} → ${to}`),
+    plain(`${w.task}:`),
+    quote(text),
+    [plain(`${w.directory}: `), code(plan.directory)],
+    [plain(`${w.command}: `), code(plan.argv.map(word).join(" "))],
+    [plain(`${w.permission}: `), code(plan.permission)],
+    label === undefined ? undefined : plain(`${w.rule}: ${label}`),
+    plain(
+      approval.status === "pending"
+        ? `${w.until} ${expires_at.slice(0, 16).replace("T", " ")} UTC`
+        : w.decided[approval.status](approval.decided_by ?? "?"),
+    ),
+  );
+}
+
+/** An argument with spaces is told apart from two arguments. */
+const word = (argument: string) => (/^[\w./:=@%+,-]+$/.test(argument) ? argument : JSON.stringify(argument));

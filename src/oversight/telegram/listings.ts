@@ -1,0 +1,111 @@
+// Answers to commands that list something.
+import type { ChatAnswer } from "../../protocol/message.ts";
+import type { Grant, ListedMission, MissionDetail } from "../../protocol/mission.ts";
+import type { ListedAgent, ListedMachine } from "../../protocol/session.ts";
+import { type Block, bold, code, lines, plain } from "./markup.ts";
+import { clip, oneLine } from "./mission-card.ts";
+import type { Words } from "./words.ts";
+
+const textLimit = 160;
+
+export function agentLines(w: Words, agents: readonly ListedAgent[]): Block[] {
+  return lines(
+    ...agents.map(({ machine_id, project_id, machine_status, sessions, description }): Block[] => {
+      const name = `${machine_id}/${project_id}`;
+      const open = sessions.map(({ session_id, agent, status, summary, inbox_pending }) => {
+        const facts = [
+          agent,
+          status,
+          ...(inbox_pending > 0 ? [w.unread(inbox_pending)] : []),
+          oneLine(summary),
+        ];
+        return plain(`   @${session_id} · ${facts.filter((fact) => fact !== "").join(" · ")}`);
+      });
+      const none = plain(`   ${w.noOpenSession}`);
+      return lines(
+        [plain(machine_status === "online" ? "🟢 " : "⚪ "), bold(name), plain(about(description))],
+        ...(open.length === 0 ? [none] : open),
+      );
+    }),
+  );
+}
+
+export function machineLines(w: Words, machines: readonly ListedMachine[]): Block[] {
+  const states = {
+    online: `🟢 ${w.online1}`,
+    offline: `⚪ ${w.offline1}`,
+    pending: `🔐 ${w.pending1}`,
+    denied: `⛔ ${w.denied1}`,
+    revoked: `⛔ ${w.revoked1}`,
+  };
+  return lines(
+    ...machines.map(({ id, status, display_name, fingerprint }): Block[] => [
+      bold(id),
+      plain(`${about(display_name)} · ${states[status]} · `),
+      code(fingerprint),
+    ]),
+  );
+}
+
+export function missionLines(w: Words, missions: readonly ListedMission[]): Block[] {
+  return lines(
+    ...missions.map(({ mission_id, status, from, to, text }): Block[] => [
+      code(mission_id),
+      plain(` ${w.missionStates[status]}\n   ${from} → ${to}: ${clip(oneLine(text), textLimit)}`),
+    ]),
+  );
+}
+
+export function missionDetailLines(w: Words, mission: MissionDetail): Block[] {
+  const { mission_id, status, from, to, text, reason, output, output_next, feedback } = mission;
+  return lines(
+    [bold(w.mission), plain(` ${mission_id} · ${w.missionStates[status]}`)],
+    plain(`${from} → ${to}`),
+    plain(text),
+    reason === undefined ? undefined : plain(reason),
+    ...feedback.map(({ kind, summary }) => plain(`• ${kind}: ${oneLine(summary)}`)),
+    output === "" ? undefined : plain(output),
+    output_next === undefined ? undefined : plain(`… ai-intercom missions show ${mission_id}`),
+  );
+}
+
+export function grantLines(w: Words, grants: readonly Grant[]): Block[] {
+  if (grants.length === 0) return lines(plain(w.policy), plain(w.noGrants));
+  return lines(
+    plain(w.policy),
+    bold(`${w.grants}:`),
+    ...grants.map(({ id, scope, from, to, type, created_by }): Block[] => [
+      code(id),
+      plain(` ${scope}: ${from} → ${to} (${type}), ${created_by}`),
+    ]),
+    plain(w.revokeHint),
+  );
+}
+
+/** What became of a `/chat`; what follows is shown with the message itself. */
+export function answerLines(w: Words, answer: ChatAnswer): Block[] {
+  const { status, thread_id, to, reason, error, hint, sessions } = answer;
+  const why = [error ?? reason, hint].filter((text) => text !== undefined).join("\n");
+  switch (status) {
+    case "delivered":
+    case "queued":
+    case "held":
+      return [plain(`📨 → ${to ?? ""} [${thread_id ?? ""}]`)];
+    case "no_active_session":
+      return [plain(`${w.noSession}\n${why}`)];
+    case "ambiguous":
+      return lines(
+        plain(`⚠️ ${why}`),
+        ...(sessions ?? []).map(({ address, agent, status, summary }): Block[] => [
+          code(address),
+          plain(` ${agent} · ${status}${about(oneLine(summary))}`),
+        ]),
+      );
+    case "error":
+      return [plain(`⚠️ ${why}`)];
+    default:
+      return status satisfies never;
+  }
+}
+
+const about = (text: string): string => (text === "" ? "" : ` · ${clip(oneLine(text), textLimit)}`);
