@@ -78,9 +78,10 @@ async function survive(passes: Armed[][], context: Context): Promise<CaseResult>
       armed.map(({ point, server }) => server.start({ crash: `${point.name}:${point.nth}` })),
     );
     const traffic = new Traffic(world, { manners: lively, lanes: 2, pauseMs: 80 });
+    const resuming: Promise<void>[] = [];
     await Promise.all(
       armed.map(async ({ point, server }) => {
-        await provoke(world, server, point.name);
+        await provoke(world, server, point.name, resuming);
         (server.running ? missed : killed).push(`${server.name} at ${point.name}:${point.nth}`);
         await server.kill();
         // the others need it to reach their own points
@@ -89,6 +90,7 @@ async function survive(passes: Armed[][], context: Context): Promise<CaseResult>
     );
     await Bun.sleep(world.dice.between(0, 200));
     await world.restart();
+    await Promise.all(resuming);
     await traffic.stop();
     verdict = await world.drain();
     if (!isClean(verdict)) break;
@@ -129,7 +131,7 @@ function oldMail(): string {
 }
 
 /** Until the armed process is dead: agents end and resume, and the other side goes away for a moment. */
-async function provoke(world: World, armed: Served, point: string): Promise<void> {
+async function provoke(world: World, armed: Served, point: string, resuming: Promise<void>[]): Promise<void> {
   const until = performance.now() + patienceMs;
   const ends = /^(delivery\.given|inbox\.return|sessions\.|notice\.)/.test(point);
   const offline = /^outbox\./.test(point);
@@ -142,7 +144,10 @@ async function provoke(world: World, armed: Served, point: string): Promise<void
       await agent.die();
       await armed.endsWithin(world.dice.between(50, 1_500));
       if (!armed.running) return; // resumed by the drain
-      await agent.resume().catch(() => undefined); // the armed process may die meanwhile: the drain says what is wrong
+      // where the armed process dies meanwhile it goes on when that is back
+      const resumed = agent.resume();
+      resuming.push(resumed);
+      await Promise.race([resumed, armed.endsWithin(patienceMs)]);
     }
     if (offline && world.hub.running && !world.hub.armed) {
       await world.hub.kill();
