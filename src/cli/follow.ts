@@ -7,6 +7,8 @@ import { askFacts } from "./access.ts";
 import { entryLine, timesOf, wholeMission } from "./missions.ts";
 import { dim, oneLine, plain, print } from "./output.ts";
 
+type Entry = Omit<MissionEntry, "seq">;
+
 /** ms between looks */
 const lookMs = 250;
 /** ms that a hub or daemon may be away meanwhile */
@@ -38,9 +40,7 @@ async function untilOver(id: string, live: boolean, signal: AbortSignal): Promis
     try {
       // first the status: what came before an end is then read whole
       const mission = MissionDetail.parse(await askFacts("mission", { id }));
-      if (live) for (const entry of await course.fresh(mission.run)) print(entryLine(entry));
-      if (live && mission.status !== told) print(statusLine(mission));
-      told = mission.status;
+      if (live) told = show(mission, await course.fresh(mission.run), told);
       awaySince = undefined;
       if (isOver(mission.status)) return await wholeMission(id);
     } catch (error) {
@@ -49,6 +49,18 @@ async function untilOver(id: string, live: boolean, signal: AbortSignal): Promis
     await delay(lookMs, signal);
   }
   return undefined;
+}
+
+/** Prints what is new, `running` before what it does and an end after it. Gives the status that was told. */
+function show(mission: MissionDetail, entries: Entry[], told: MissionStatus | undefined): MissionStatus {
+  const begun = told === "running" || entries.length === 0;
+  if (!begun) print("running"); // it began after its status was read, or is over already
+  for (const entry of entries) print(entryLine(entry));
+  const now = begun ? told : "running";
+  const isOld = entries.length > 0 && !isOver(mission.status);
+  if (isOld || mission.status === now) return now ?? mission.status;
+  print(statusLine(mission));
+  return mission.status;
 }
 
 /** What a mission did, each entry once. */
@@ -60,8 +72,8 @@ class Course {
     this.#id = id;
   }
 
-  async fresh(run: number): Promise<Omit<MissionEntry, "seq">[]> {
-    const entries: Omit<MissionEntry, "seq">[] = [];
+  async fresh(run: number): Promise<Entry[]> {
+    const entries: Entry[] = [];
     for (;;) {
       const given = { id: this.#id, limit: 500, after: this.#after };
       const page = MissionHistory.parse(await askFacts("mission_history", given));
