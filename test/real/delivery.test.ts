@@ -2,6 +2,7 @@
 // product, and the requests that reach the model as the judge of what the model saw, and how often.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { instructions } from "../../src/protocol/tools.ts";
 import { mail, prompt, type Step } from "../rig/fake-script";
 import { HeldTool, IntercomStage, intercom } from "../rig/intercom-stage";
 import { bash, clientsReady, testMs } from "../rig/stage";
@@ -273,5 +274,5 @@ function withoutIntroduction(text: string): string {
     .replace(/ai-intercom: other agents reach this session as \S+ .*intercom_list_agents.*/, "")
     .replaceAll(/^mcp__ai-intercom__\w+$/gm, "")
     .replace("## ai-intercom\n", "")
-    .replace(/^ai-intercom lets you talk .*$/m, "");
+    .replace(instructions, "");
 }

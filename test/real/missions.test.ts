@@ -18,7 +18,7 @@ afterAll(async () => stage?.[Symbol.asyncDispose]());
 const to = "atlas/app";
 
 describe.skipIf(!installed)("claude -p 2.1.330", () => {
-  test(
+  test.serial(
     "ask → approve → tool calls seen while it runs → the answer in the asker's inbox and in status",
     async () => {
       const asker = await stage.asker();
@@ -58,7 +58,7 @@ describe.skipIf(!installed)("claude -p 2.1.330", () => {
     testMs,
   );
 
-  test(
+  test.serial(
     "denied: nothing runs, the asker is told; approved for always: the next one runs at once",
     async () => {
       const asker = await stage.asker();
@@ -80,7 +80,7 @@ describe.skipIf(!installed)("claude -p 2.1.330", () => {
     testMs,
   );
 
-  test(
+  test.serial(
     "the receiving machine's policy decides by the text; a broken one lets nothing run",
     async () => {
       const asker = await stage.asker();
@@ -104,7 +104,7 @@ describe.skipIf(!installed)("claude -p 2.1.330", () => {
     testMs,
   );
 
-  test(
+  test.serial(
     "continued: the same conversation with its history, the same address, approved anew",
     async () => {
       const asker = await stage.asker();
@@ -147,7 +147,7 @@ describe.skipIf(!installed)("claude -p 2.1.330", () => {
     testMs,
   );
 
-  test(
+  test.serial(
     "a message to a running mission reaches it in the middle of its work, and mail for the project does not",
     async () => {
       const asker = await stage.asker();
@@ -178,7 +178,7 @@ describe.skipIf(!installed)("claude -p 2.1.330", () => {
     testMs,
   );
 
-  test(
+  test.serial(
     "nothing of ours in its environment; no program but those of its machine's configuration",
     async () => {
       const asked = await stage.limn.json(
@@ -198,7 +198,7 @@ describe.skipIf(!installed)("claude -p 2.1.330", () => {
     testMs,
   );
 
-  test(
+  test.serial(
     "the hub is killed while it runs: nothing is lost, the end is told after it is back",
     async () => {
       const gate = stage.gate();
@@ -226,7 +226,7 @@ describe.skipIf(!installed)("claude -p 2.1.330", () => {
     testMs,
   );
 
-  test(
+  test.serial(
     "the daemon is killed while it runs: the agent goes on undisturbed, and the next daemon tells its end",
     async () => {
       const gate = stage.gate();
