@@ -8,7 +8,9 @@ import { ApprovalLevel } from "../protocol/mission.ts";
 import { isErrno, readTextIfPresent } from "../system/files.ts";
 
 const Glob = z.string().min(1).max(512);
-const Rule = z.strictObject({
+/** What can be put to a person. A rule that seems to hold back anything else would be a promise nobody keeps. */
+const asked: ReadonlySet<MessageType> = new Set<MessageType>(["ask", "start_agent"]);
+const rule = z.strictObject({
   /** who asks: `machine/project`, `machine/project@session` or `human` */
   from: Glob.default("*"),
   /** `machine/project` on this machine */
@@ -19,6 +21,13 @@ const Rule = z.strictObject({
   approval: ApprovalLevel,
   label: z.string().max(200).optional(),
 });
+const Rule = rule.refine(
+  ({ type, approval }) => type === undefined || asked.has(type) || approval === "never",
+  {
+    path: ["approval"],
+    error: "only ask and start_agent can wait for an approval; for other types write never",
+  },
+);
 const PolicyFile = z.strictObject({
   defaults: z.strictObject({ require_approval: ApprovalLevel.default("once") }).prefault({}),
   rules: z.array(Rule).max(1000).default([]),

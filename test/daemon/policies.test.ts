@@ -81,6 +81,10 @@ test("a pattern sees the whole text, over line breaks", () => {
 
 test.each([
   [
+    "rules:\n  - {type: chat, approval: once}\n",
+    /rules\.0\.approval: only ask and start_agent can wait for an approval/,
+  ],
+  [
     "rules: [{message_pattern: '(', approval: never}]",
     /rules\.0\.message_pattern is not a regular expression/,
   ],
