@@ -51,8 +51,10 @@ function armedRounds(points: Point[], times: number): Armed[][] {
 async function findPoints(): Promise<Point[]> {
   const points = new Map<string, Point>();
   for await (const file of new Glob("src/**/*.ts").scan(`${import.meta.dir}/../..`)) {
+    // neither Telegram nor a mission is in this world: test/oversight/crash.test.ts and test/hub/mission-crash.test.ts
+    // kill the hub at each of their points
+    if (file.startsWith("src/oversight/")) continue;
     const source = await Bun.file(`${import.meta.dir}/../../${file}`).text();
-    // no mission runs in this world: test/hub/mission-crash.test.ts kills the hub at each of those
     for (const [, name = ""] of source.matchAll(/\bcrashPoint\("([^"]+)"\)/g))
       if (!/^src\/hub\//.test(file) || !/^(mission|approval)\./.test(name))
         points.set(name, { name, role: /^src\/(hub|store)\//.test(file) ? "hub" : "daemon" });
