@@ -7,6 +7,7 @@ import { checkAgents, checkProgram } from "./doctor/agents.ts";
 import { sendCanary } from "./doctor/canary.ts";
 import { type Check, fail, worst } from "./doctor/check.ts";
 import { homeChecks } from "./doctor/home.ts";
+import { missionChecks } from "./doctor/missions.ts";
 import { type Observed, observe } from "./doctor/observed.ts";
 import { type ReasonCode, reasons } from "./doctor/reasons.ts";
 import { serviceChecks } from "./doctor/services.ts";
@@ -16,6 +17,7 @@ import { bold, oneLine, print, printJson } from "./output.ts";
 /** In the order in which they are shown. */
 const checks: ((seen: Observed) => Check[] | Promise<Check[]>)[] = [
   ...homeChecks,
+  ...missionChecks,
   checkProgram,
   ...serviceChecks,
   checkSessions,

@@ -49,7 +49,8 @@ function judge(
   if (unknown)
     return {
       status: "lost",
-      reason: "it ended while the daemon was not running, and its output does not say how",
+      reason:
+        "how it ended was not seen, for the daemon was restarted meanwhile, and its output does not say it",
     };
   const how = exit.signal === undefined ? `exit code ${exit.code}` : `ended by ${exit.signal}`;
   return {

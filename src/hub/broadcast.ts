@@ -6,6 +6,7 @@ import { IntercomError, toIntercomError } from "../protocol/errors.ts";
 import type { RouteInput } from "../protocol/hub-api.ts";
 import { threadIdFor } from "../protocol/ids.ts";
 import type { SendAnswer } from "../protocol/mission.ts";
+import { selfTestProject } from "../protocol/session.ts";
 import type { Target } from "../store/mission-store.ts";
 import type { Project, Recipient, Session } from "../store/store.ts";
 import { contentHash, messageConflict, sendMessage } from "./acceptance.ts";
@@ -142,8 +143,12 @@ async function expand(parts: Parts, wanted: readonly string[], from: From): Prom
   const machines = approved.map(({ id }) => id);
   const known: Known = {
     machines,
-    projects: (await store.projects()).filter(({ machine_id }) => machines.includes(machine_id)),
-    open: (await store.openSessions()).filter(({ mission_id }) => mission_id === undefined),
+    projects: (await store.projects()).filter(
+      ({ machine_id, project_id }) => machines.includes(machine_id) && project_id !== selfTestProject,
+    ),
+    open: (await store.openSessions()).filter(
+      ({ mission_id, project_id }) => mission_id === undefined && project_id !== selfTestProject,
+    ),
   };
   const targets = new Map<string, Target>();
   for (const text of new Set(wanted)) {

@@ -245,3 +245,53 @@ async function listing(home: string): Promise<string[]> {
 async function mount(path: string, options: string): Promise<void> {
   await Bun.$`mount -t tmpfs -o ${options} tmpfs ${path}`;
 }
+
+describe("missions", () => {
+  const cases: [what: string, files: Record<string, string>, code: string, fix: RegExp][] = [
+    [
+      "policies that cannot be used",
+      { "policies.yml": "rules: [{message_pattern: '(', approval: never}]" },
+      "policies_invalid",
+      /policies.yml/,
+    ],
+    [
+      "an allowed path that is not there",
+      { "config.yml": "agent_launcher: {allowed_paths: [/nonexistent/src]}" },
+      "launcher_path_missing",
+      /config.yml/,
+    ],
+    [
+      "a default command that nobody knows",
+      { "config.yml": "agent_launcher: {allowed_paths: [/tmp], default_command: nope}" },
+      "launcher_command_unknown",
+      /config.yml/,
+    ],
+    [
+      "a default command without its program",
+      {
+        "config.yml":
+          "agent_launcher: {allowed_paths: [/tmp], default_command: x, commands: {x: {command: nonexistent-agent}}}",
+      },
+      "launcher_command_missing",
+      /default_command/,
+    ],
+  ];
+  for (const [what, files, code, fix] of cases)
+    test(`${what} → ${code}`, async () => {
+      const machine = await madeHome();
+      for (const [name, text] of Object.entries(files))
+        await Bun.write(`${machine.home}/${name}`, text, { mode: 0o600 });
+      expect((await doctor(machine)).fix(code)).toMatch(fix);
+    });
+
+  test("all of it fine: said in a line each", async () => {
+    const machine = await madeHome();
+    await Bun.write(`${machine.home}/policies.yml`, "rules: []", { mode: 0o600 });
+    await Bun.write(
+      `${machine.home}/config.yml`,
+      "agent_launcher: {allowed_paths: [/tmp], default_command: x, commands: {x: {command: sh}}}",
+      { mode: 0o600 },
+    );
+    expect((await doctor(machine)).codes).toEqual(expect.arrayContaining(["policies", "launcher"]));
+  });
+});

@@ -104,7 +104,8 @@ test("it ended while no daemon ran: judged by its last word, lost without one, a
       "",
       {
         status: "lost",
-        reason: "it ended while the daemon was not running, and its output does not say how",
+        reason:
+          "how it ended was not seen, for the daemon was restarted meanwhile, and its output does not say it",
       },
     ],
   ] as const) {
