@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { newMessageId } from "../../src/protocol/ids.ts";
 import type { SendAnswer } from "../../src/protocol/mission.ts";
+import { selfTestProject } from "../../src/protocol/session.ts";
 import { Peer, refusal, routeInput, session } from "./peer.ts";
 import { startHub, type TestHub } from "./rig.ts";
 
@@ -15,7 +16,7 @@ beforeAll(async () => {
   limn = await Peer.online(hub, "limn", "api@s-b", "web@s-w");
   const mission = session("api@m-20261122-abcdef", { mission_id: "m-20261122-abcdef" });
   await limn.request("presence", {
-    sessions: [session("api@s-b"), session("web@s-w"), mission],
+    sessions: [session("api@s-b"), session("web@s-w"), mission, session(`${selfTestProject}@s-t`)],
     projects: [{ project_id: "empty", path: "/empty", description: "", capabilities: [], tags: [] }],
   });
   away = await Peer.online(hub, "away", "web@s-z");
