@@ -11,6 +11,7 @@ import { type Observed, observe } from "./doctor/observed.ts";
 import { type ReasonCode, reasons } from "./doctor/reasons.ts";
 import { serviceChecks } from "./doctor/services.ts";
 import { checkSessions } from "./doctor/sessions.ts";
+import { checkTelegram } from "./doctor/telegram.ts";
 import { bold, oneLine, print, printJson } from "./output.ts";
 
 /** In the order in which they are shown. */
@@ -18,6 +19,7 @@ const checks: ((seen: Observed) => Check[] | Promise<Check[]>)[] = [
   ...homeChecks,
   checkProgram,
   ...serviceChecks,
+  checkTelegram,
   checkSessions,
   checkAgents,
 ];
