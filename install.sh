@@ -8,9 +8,9 @@ releases=''
 
 usage() {
   cat <<'END'
-usage: install.sh [--version V] [--yes | --no-setup] [--uninstall] [--help]
+usage: install.sh [--version V] [--yes | --no-setup] [--uninstall [--all]] [--help]
   --yes runs `ai-intercom setup --yes` afterwards; without a terminal, or with --no-setup, no setup is offered
-  --uninstall takes ai-intercom out of your agents, then removes the program; its data stays
+  --uninstall removes hooks, MCP entries, service and program; its data stays, and with --all goes too
   AI_INTERCOM_BASE_URL: where SHA256SUMS and the files it lists are: http(s)://…, file://… or a folder
   AI_INTERCOM_BIN_DIR: where the program goes (default ~/.local/bin)
 END
@@ -88,18 +88,18 @@ offer_setup() { # a script that came through a pipe asks at the terminal itself
 }
 remove() {
   [ -e "$bin/ai-intercom" ] || fail "there is no $bin/ai-intercom" 'set AI_INTERCOM_BIN_DIR to where it is'
-  "$bin/ai-intercom" uninstall || fail 'it is still in your agents; nothing was removed' "$bin/ai-intercom doctor"
+  "$bin/ai-intercom" uninstall --all "$data" || fail 'the program was not removed' 'do what the lines above say'
   rm -f -- "$bin/ai-intercom" "$bin/ai-intercom.previous" || fail "$bin/ai-intercom cannot be removed" "ls -ld $bin"
-  echo "removed $bin/ai-intercom; its data stays in ${AI_INTERCOM_HOME:-$HOME/.config/ai-intercom}"
+  echo "removed $bin/ai-intercom"; [ "$data" = --yes ] || echo "its data stays: ${AI_INTERCOM_HOME:-$HOME/.config/ai-intercom}"
 }
 main() {
-  version='' setup=ask action=install bin=${AI_INTERCOM_BIN_DIR:-$HOME/.local/bin} base=${AI_INTERCOM_BASE_URL:-}
+  version='' setup=ask action=install data=--keep-data bin=${AI_INTERCOM_BIN_DIR:-$HOME/.local/bin} base=${AI_INTERCOM_BASE_URL:-}
   while [ $# -gt 0 ]; do
     case $1 in
       --version) [ $# -gt 1 ] || fail '--version needs a value' 'install.sh --help'; version=${2#v}; shift ;;
       --yes) setup=yes ;;
       --no-setup) setup=no ;;
-      --uninstall) action=remove ;;
+      --uninstall) action=remove ;; --all) data=--yes ;;
       --help) usage; return ;;
       *) fail "unknown option $1" 'install.sh --help' ;;
     esac

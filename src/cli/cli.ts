@@ -44,8 +44,8 @@ const groups: Record<string, Record<string, Entry>> = {
       load: async () => (await import("./install.ts")).install,
     },
     uninstall: {
-      description: "remove them without a trace",
-      load: async () => (await import("./install.ts")).uninstall,
+      description: "remove them without a trace; with --all service and data too",
+      load: async () => (await import("./uninstall.ts")).uninstall,
     },
     invite: {
       description: "a code that lets one machine join",

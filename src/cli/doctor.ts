@@ -12,6 +12,7 @@ import { type Observed, observe } from "./doctor/observed.ts";
 import { type ReasonCode, reasons } from "./doctor/reasons.ts";
 import { serviceChecks } from "./doctor/services.ts";
 import { checkSessions } from "./doctor/sessions.ts";
+import { checkTelegram } from "./doctor/telegram.ts";
 import { bold, oneLine, print, printJson } from "./output.ts";
 
 /** In the order in which they are shown. */
@@ -20,6 +21,7 @@ const checks: ((seen: Observed) => Check[] | Promise<Check[]>)[] = [
   ...missionChecks,
   checkProgram,
   ...serviceChecks,
+  checkTelegram,
   checkSessions,
   checkAgents,
 ];

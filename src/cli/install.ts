@@ -1,4 +1,4 @@
-// `install` and `uninstall`: our hooks and MCP entry in an agent CLI's own configuration.
+// `install`: our hooks and MCP entry in an agent CLI's own configuration.
 
 import { resolve } from "node:path";
 import type { InstallReport, Integration } from "../integrations/integration.ts";
@@ -10,8 +10,8 @@ import { ownProgram } from "../system/program.ts";
 import { command, json } from "./command.ts";
 import { print, printJson } from "./output.ts";
 
-const names = integrations.map((one) => one.name).join(", ");
-const dryRun = {
+export const agentNames = integrations.map((one) => one.name).join(", ");
+export const dryRun = {
   type: "boolean",
   default: false,
   description: "show what would change, change nothing",
@@ -21,40 +21,21 @@ export const install = command({
   name: "install",
   description:
     "merge ai-intercom's hooks and MCP entry into an agent CLI's configuration; nothing else is touched",
-  args: { agent: { type: "positional", required: true, description: names }, "dry-run": dryRun, json },
+  args: { agent: { type: "positional", required: true, description: agentNames }, "dry-run": dryRun, json },
   choices: { agent: integrations.map((one) => one.name) },
   examples: ["ai-intercom install claude", "ai-intercom install claude --dry-run"],
   run: async (args) => {
-    const integration = known(args.agent);
+    const integration = knownAgent(args.agent);
     const home = resolve(homeDirectory());
     if (!args["dry-run"]) privateDirectory(homePaths(home).home);
     const report = await integration.install({ program: ownProgram(), home, dryRun: args["dry-run"] });
-    show(integration, report, args, "already installed; nothing to change");
+    showReport(integration, report, args, "already installed; nothing to change");
     if (!args.json && !args["dry-run"] && report.changes.length > 0)
       print(`\nnext: run ${integration.name} as always; sessions that run already take part after a restart`);
   },
 });
 
-export const uninstall = command({
-  name: "uninstall",
-  description: "take ai-intercom out of an agent CLI's configuration, or of all",
-  args: {
-    agent: { type: "positional", required: false, description: `${names} (default: all)` },
-    "dry-run": dryRun,
-    json,
-  },
-  choices: { agent: integrations.map((one) => one.name) },
-  examples: ["ai-intercom uninstall claude", "ai-intercom uninstall"],
-  run: async (args) => {
-    const chosen = args.agent === undefined ? integrations : [known(args.agent)];
-    for (const integration of chosen) {
-      const report = await integration.uninstall({ home: resolve(homeDirectory()), dryRun: args["dry-run"] });
-      show(integration, report, args, "was not installed; nothing to remove");
-    }
-  },
-});
-
-function show(
+export function showReport(
   integration: Integration,
   report: InstallReport,
   args: { json: boolean; "dry-run": boolean },
@@ -70,8 +51,10 @@ function show(
   for (const note of report.notes) print(`note: ${note}`);
 }
 
-function known(name: string): Integration {
+export function knownAgent(name: string): Integration {
   const integration = integrationNamed(name);
   if (integration) return integration;
-  throw new IntercomError("bad_usage", `there is no integration for "${name}"`, { hint: `known: ${names}` });
+  throw new IntercomError("bad_usage", `there is no integration for "${name}"`, {
+    hint: `known: ${agentNames}`,
+  });
 }

@@ -2,7 +2,7 @@
 // The hook for it is in the agents' configuration only while it is not off.
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { integrations } from "../integrations/integration.ts";
+import { type InstallReport, integrations } from "../integrations/integration.ts";
 import { fileSize, privateDirectory, replaceFile, unlinkIfPresent } from "../system/files.ts";
 import { homePaths } from "../system/paths.ts";
 import { ownProgram } from "../system/program.ts";
@@ -30,27 +30,30 @@ export const permissions = command({
     "ai-intercom permissions   # how it is",
   ],
   run: async (args) => {
-    if (args.switch !== undefined) await change(oneOf("permissions", args.switch, states));
+    const reports = args.switch === undefined ? [] : await change(oneOf("permissions", args.switch, states));
+    const [changes, notes] = [reports.flatMap((one) => one.changes), reports.flatMap((one) => one.notes)];
     const is = stateNow();
-    if (args.json) printJson({ permissions: is });
-    else print(`permission questions in Telegram: ${is}`);
+    if (args.json) return printJson({ permissions: is, changes, notes });
+    for (const { file, what } of changes) print(`changed ${file}: ${what}`);
+    for (const note of notes) print(`note: ${note}`);
+    print(`permission questions in Telegram: ${is}`);
   },
 });
 
-async function change(wish: State): Promise<void> {
+async function change(wish: State): Promise<InstallReport[]> {
   const home = resolve(homePaths().home);
   const { askPerson } = homePaths(home);
   privateDirectory(home);
   if (wish === "off") unlinkIfPresent(askPerson);
   // the hook's guard looks whether the file is empty
   else replaceFile(askPerson, wish === "on" ? "all sessions\n" : "");
+  const reports: InstallReport[] = [];
   for (const integration of integrations) {
     const options = { program: ownProgram(), home };
     if (!integration.permissions || (await integration.check(options)).state === "absent") continue;
-    const { changes, notes } = await integration.install(options);
-    for (const { file, what } of changes) print(`changed ${file}: ${what}`);
-    for (const note of notes) print(`note: ${note}`);
+    reports.push(await integration.install(options));
   }
+  return reports;
 }
 
 function stateNow(): State {

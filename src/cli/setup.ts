@@ -1,7 +1,6 @@
 // `setup`: one command that makes this machine ready. Shows what it will change before it changes it, changes nothing
 // that is as it should be, and ends with a proof.
 import { resolve } from "node:path";
-import { createInterface } from "node:readline/promises";
 import { integrations } from "../integrations/integration.ts";
 import { IntercomError, toIntercomError } from "../protocol/errors.ts";
 import { defaultHubPort, inspectConfig, loadConfig } from "../system/config.ts";
@@ -12,15 +11,16 @@ import { homeDirectory, homePaths } from "../system/paths.ts";
 import { ownProgram } from "../system/program.ts";
 import { command, json } from "./command.ts";
 import { askedToJoin, joinHub } from "./machines.ts";
-import { bold, dim, print, printJson } from "./output.ts";
+import { bold, dim, oneLine, print, printJson } from "./output.ts";
 import { serviceManager } from "./service/this-computer.ts";
 import { serviceJob } from "./service.ts";
+import { confirmed } from "./setup/questions.ts";
 import { type SelfTest, selfTest } from "./setup/self-test.ts";
+import type { Step } from "./setup/step.ts";
 import { hubsOnTailnet } from "./setup/tailscale.ts";
+import { telegramStep } from "./setup/telegram.ts";
 
 type Mode = "standalone" | "hub" | "daemon";
-/** One part of the setup. `changes`: what it will do, in words; none: it is as it should be. */
-type Step = { title: string; changes: string[]; run: () => Promise<string[]> };
 type Choice = { join?: string; hubUrl?: string; service: boolean };
 
 export const setup = command({
@@ -40,6 +40,14 @@ export const setup = command({
       valueHint: "URL",
     },
     service: { type: "boolean", default: true, description: "run in the background from log-in on" },
+    telegram: {
+      type: "boolean",
+      default: false,
+      description:
+        "the hub's bot, checked: TELEGRAM_BOT_TOKEN, TELEGRAM_SUPERGROUP_ID, TELEGRAM_OWNER_ID, or asked",
+    },
+    "telegram-group": { type: "string", description: "id of its group", valueHint: "ID" },
+    "telegram-owner": { type: "string", description: "id of a user whom it obeys", valueHint: "ID" },
     json,
   },
   examples: [
@@ -47,12 +55,14 @@ export const setup = command({
     "ai-intercom setup --yes            # the first machine: a hub of its own",
     "ai-intercom setup --yes --join 7K3M-9QXT-2BVN-84HD@http://100.64.0.1:7700",
     "ai-intercom setup --yes --no-service",
+    "TELEGRAM_BOT_TOKEN=… ai-intercom setup --yes --telegram --telegram-group -100123 --telegram-owner 4711",
   ],
   run: async (args) => {
     const isAsking = !args.yes && process.stdin.isTTY === true;
     const choice: Choice = { join: args.join, hubUrl: args["hub-url"], service: args.service };
     if (!args.json) await offerTailnet(choice, isAsking);
-    const steps = await plan(choice);
+    const telegram = await planTelegram(choice, args, isAsking && !args.json);
+    const steps = await plan(choice, telegram);
     const due = steps.filter(({ changes }) => changes.length > 0);
     if (!args.json) show(steps);
     if (due.length > 0 && !args.yes && !(isAsking && (await confirmed("\ngo ahead? [Y/n] ", true)))) {
@@ -66,16 +76,18 @@ export const setup = command({
       );
     }
     const notes: string[] = [];
+    if (!integrations.some((integration) => integration.isPresent())) notes.push(noAgent());
     for (const step of due) notes.push(...(await step.run()));
     await finish(steps, notes, args.json);
   },
 });
 
 /** What is to be done, in order; nothing is changed by planning. */
-async function plan(choice: Choice): Promise<Step[]> {
+async function plan(choice: Choice, telegram: Step | undefined): Promise<Step[]> {
   const home = resolve(homeDirectory());
   return [
     configuration(choice),
+    ...(telegram === undefined ? [] : [telegram]),
     ...(await Promise.all(
       integrations
         .filter((integration) => integration.isPresent())
@@ -91,6 +103,22 @@ async function plan(choice: Choice): Promise<Step[]> {
     )),
     ...(choice.service ? [await background(choice)] : []),
   ];
+}
+
+/** The bot is the hub's: a machine that joins another one has none. */
+async function planTelegram(
+  { join, hubUrl }: Choice,
+  args: { telegram: boolean; "telegram-group"?: string; "telegram-owner"?: string },
+  isAsking: boolean,
+): Promise<Step | undefined> {
+  const [group, owner] = [args["telegram-group"], args["telegram-owner"]];
+  const wanted = args.telegram || group !== undefined || owner !== undefined;
+  const joins = join !== undefined || hubUrl !== undefined || inspectConfig().config.mode === "daemon";
+  if (!joins) return telegramStep({ wanted, group, owner, isAsking });
+  if (!wanted) return undefined;
+  throw new IntercomError("bad_usage", "the bot is the hub's, and this machine joins another's hub", {
+    hint: "at the hub: ai-intercom setup --telegram",
+  });
 }
 
 /** Home, key, mode, and for a joining machine its enrolment. */
@@ -161,6 +189,11 @@ async function background({ join, hubUrl }: Choice): Promise<Step> {
   }
 }
 
+function noAgent(): string {
+  const names = integrations.map(({ name }) => name).join(", ");
+  return `no agent CLI is here (looked for: ${names}); once there is one: ai-intercom setup`;
+}
+
 function withoutService({ message, code }: IntercomError, mode: Mode): string {
   if (code !== "not_supported" && code !== "service_failed" && code !== "conflict")
     return `no service: ${message}`;
@@ -178,9 +211,11 @@ async function offerTailnet(choice: Choice, isAsking: boolean): Promise<void> {
 }
 
 function show(steps: readonly Step[]): void {
-  for (const { title, changes } of steps) {
+  for (const { title, changes, found = [] } of steps) {
     print(`${bold(title)}${changes.length === 0 ? ": as it should be" : ""}`);
     for (const change of changes) print(`  ${change}`);
+    for (const { state, code, text, fix = "" } of found)
+      print(`  ${state.padEnd(4)}  ${code}: ${oneLine(text, 600)}${fix && `; fix: ${oneLine(fix, 600)}`}`);
   }
 }
 
@@ -189,8 +224,9 @@ async function finish(steps: readonly Step[], notes: string[], asJson: boolean):
   const isPending = notes.some((note) => note.startsWith("asked "));
   const proof = isPending || mode === "hub" ? undefined : await selfTest(mode);
   if (asJson) {
+    const found = steps.flatMap(({ found = [] }) => found);
     const changes = steps.flatMap(({ title, changes }) => changes.map((change) => ({ part: title, change })));
-    return printJson({ mode, changes, notes, self_test: proof ?? null });
+    return printJson({ mode, changes, notes, self_test: proof ?? null, found });
   }
   for (const note of notes) print(`note: ${note}`);
   if (proof) showProof(proof);
@@ -216,14 +252,4 @@ function nextSteps(mode: Mode, isPending: boolean): string[] {
     "ai-intercom agents    # who can be reached",
     "ai-intercom doctor    # if something is not as it should be",
   ];
-}
-
-async function confirmed(question: string, fallback: boolean): Promise<boolean> {
-  const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  try {
-    const answer = (await terminal.question(question)).trim().toLowerCase();
-    return answer === "" ? fallback : answer === "y" || answer === "yes";
-  } finally {
-    terminal.close();
-  }
 }

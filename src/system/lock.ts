@@ -2,7 +2,8 @@
 import { dlopen, FFIType } from "bun:ffi";
 import { closeSync, ftruncateSync, openSync, readFileSync } from "node:fs";
 import { IntercomError } from "../protocol/errors.ts";
-import { writeAll } from "./files.ts";
+import { readTextIfPresent, writeAll } from "./files.ts";
+import { identify } from "./process.ts";
 
 /** flock(2) */
 const LOCK_EX = 2;
@@ -30,4 +31,14 @@ export function takeLock(path: string, role: string, holds = "runs in this home"
   ftruncateSync(fd, 0);
   writeAll(fd, Buffer.from(`${process.pid}\n`));
   return { release: () => closeSync(fd) };
+}
+
+/** The process whose pid was written last into a lock file, if it still runs. */
+export function lockHolder(path: string): number | undefined {
+  try {
+    const pid = Number(readTextIfPresent(path)?.trim().split("\n").at(-1));
+    return pid > 0 && identify(pid) ? pid : undefined;
+  } catch {
+    return undefined; // what is wrong with its directory is said elsewhere
+  }
 }

@@ -328,9 +328,9 @@ test("--uninstall: out of the agents first, then the program; what fails keeps i
   const { code, out } = await home.run(["--uninstall"]);
   expect([code, out]).toEqual([
     0,
-    `removed ${home.bin}/ai-intercom; its data stays in ${home.home}/.config/ai-intercom\n`,
+    `removed ${home.bin}/ai-intercom\nits data stays: ${home.home}/.config/ai-intercom\n`,
   ]);
-  expect(await home.said()).toEqual(["--version", "uninstall"]);
+  expect(await home.said()).toEqual(["--version", "uninstall --all --keep-data"]);
   expect(await home.files()).toEqual([".local/bin/other"]);
   expect((await home.run(["--uninstall"])).code).toBe(1);
 
@@ -338,9 +338,17 @@ test("--uninstall: out of the agents first, then the program; what fails keeps i
   const kept = await home.run(["--uninstall"]);
   expect([kept.code, kept.err]).toEqual([
     1,
-    `error: it is still in your agents; nothing was removed\ntry: ${home.bin}/ai-intercom doctor\n`,
+    "error: the program was not removed\ntry: do what the lines above say\n",
   ]);
   expect(await home.files()).toContain(".local/bin/ai-intercom");
+});
+
+test("--uninstall --all: its data too, without asking", async () => {
+  await using home = await Home.make();
+  await home.run();
+  const { code, out } = await home.run(["--uninstall", "--all"]);
+  expect([code, out]).toEqual([0, `removed ${home.bin}/ai-intercom\n`]);
+  expect(await home.said()).toEqual(["--version", "uninstall --all --yes"]);
 });
 
 test("without an address it says so; --help and unknown options", async () => {

@@ -1,6 +1,6 @@
 // `setup` on clean homes: what it shows, changes and proves; joining, Tailscale, a real systemd, and what stops it.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Fleet, type Machine } from "../rig/fleet";
 import { systemdMissing, UserSystemd } from "../rig/systemd";
 
@@ -61,6 +61,17 @@ test("--yes makes a hub of its own and proves it; a second time there is nothing
   await machine.serve("standalone");
   await machine.linked();
   expect((await machine.json("agents")).agents).toEqual([]);
+});
+
+test("no agent CLI is here: it says so, and what to do once there is one", async () => {
+  const machine = newcomer("alone");
+  rmSync(`${home(machine)}/.claude`, { recursive: true });
+  const env = { PATH: "/nonexistent" };
+  const { code, out } = await machine.run(["setup", "--yes", "--no-service"], { env });
+  expect([code, out]).toEqual([
+    0,
+    expect.stringContaining("note: no agent CLI is here (looked for: claude)"),
+  ]);
 });
 
 test("--join enrols at the hub of the code and proves the way through it", async () => {

@@ -24,6 +24,11 @@ export class FakeChat {
   readonly acknowledged: { id: string; text: string }[] = [];
   commands: { command: string; description: string }[] = [];
   forum: boolean;
+  /** what the bot is in the group, as getChatMember answers */
+  member: Payload = { status: "administrator", can_manage_topics: true };
+  /** what getChat and getMe say besides */
+  chatFacts: Payload = {};
+  botFacts: Payload = { can_read_all_group_messages: false };
   #nextMessage = 10;
 
   constructor(forum: boolean) {
@@ -34,10 +39,26 @@ export class FakeChat {
   run(method: string, payload: Payload): unknown {
     switch (method) {
       case "getMe":
-        return { id: 123456, is_bot: true, first_name: "intercom", username: "intercom_bot" };
+        return {
+          id: 123456,
+          is_bot: true,
+          first_name: "intercom",
+          username: "intercom_bot",
+          ...this.botFacts,
+        };
       case "getChat":
         this.#own(payload);
-        return { id: this.chat, type: "supergroup", title: "x", ...(this.forum ? { is_forum: true } : {}) };
+        return {
+          id: this.chat,
+          type: "supergroup",
+          title: "x",
+          ...(this.forum ? { is_forum: true } : {}),
+          ...this.chatFacts,
+        };
+      case "getChatMember":
+        this.#own(payload);
+        if (payload.user_id !== 123456) throw new Error("user not found");
+        return { user: { id: 123456 }, ...this.member };
       case "setMyCommands":
         this.commands = payload.commands as typeof this.commands;
         return true;

@@ -3,8 +3,7 @@ import { examineDatabase } from "../../hub/database.ts";
 import { IntercomError } from "../../protocol/errors.ts";
 import type { DaemonHealth } from "../../protocol/local-api.ts";
 import { version } from "../../protocol/version.ts";
-import { readTextIfPresent } from "../../system/files.ts";
-import { identify } from "../../system/process.ts";
+import { lockHolder } from "../../system/lock.ts";
 import { type Check, fail, ok, shellWord, warn } from "./check.ts";
 import type { Observed } from "./observed.ts";
 
@@ -199,13 +198,3 @@ function checkDatabase({ config, paths }: Observed): Check[] {
 
 const isLoopback = (url: string) =>
   ["127.0.0.1", "localhost", "[::1]"].includes(URL.parse(url)?.hostname ?? "");
-
-/** The process whose pid was written last into a lock file, if it still runs. */
-function lockHolder(path: string): number | undefined {
-  try {
-    const pid = Number(readTextIfPresent(path)?.trim().split("\n").at(-1));
-    return pid > 0 && identify(pid) ? pid : undefined;
-  } catch {
-    return undefined; // what is wrong with run/ is said by another check
-  }
-}

@@ -1,4 +1,4 @@
-// Who may act: the chat and the user are both on the list, and the words are the user's own.
+// Where the bot is at home, and who may act there: chat and user are both on the list, the words the user's own.
 import type { CallbackQuery, Message, User } from "grammy/types";
 import type { Config } from "../../system/config.ts";
 
@@ -30,6 +30,12 @@ export class Gate {
     if (restrict_to_supergroup) return false;
     return chat.type !== "private" || (!ignore_private_messages && chat.id === from?.id);
   }
+}
+
+/** The supergroup; without one, and if private messages are heard, the first allowed user's own chat. */
+export function homeChat({ supergroup_id, security }: Config["telegram"]): number | undefined {
+  if (supergroup_id !== undefined) return supergroup_id;
+  return security.ignore_private_messages ? undefined : security.allowed_users[0];
 }
 
 /** Forwarded, or sent through another bot: somebody else's words. */

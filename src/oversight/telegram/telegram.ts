@@ -8,7 +8,7 @@ import { Cards } from "./cards.ts";
 import { Chat } from "./chat.ts";
 import { type Clock, realClock } from "./clock.ts";
 import { commandNames } from "./commands.ts";
-import { Gate } from "./gate.ts";
+import { Gate, homeChat } from "./gate.ts";
 import type { HubView } from "./hub-view.ts";
 import { Intake, textItem } from "./intake.ts";
 import { type Block, plain, split } from "./markup.ts";
@@ -43,7 +43,7 @@ export class Telegram {
   static async start(options: TelegramOptions): Promise<Telegram | undefined> {
     const { bot_token, security } = options.config.telegram;
     if (bot_token === undefined) return undefined;
-    const home = homeChat(options.config);
+    const home = homeChat(options.config.telegram);
     if (home === undefined) {
       log.warn("telegram.bot_token is set, but telegram.supergroup_id is not: nothing is shown in Telegram");
       return undefined;
@@ -159,11 +159,4 @@ export class Telegram {
         );
     });
   }
-}
-
-/** The supergroup; without one, and if private messages are heard, the first allowed user's own chat. */
-function homeChat({ telegram }: Config): number | undefined {
-  const { supergroup_id, security } = telegram;
-  if (supergroup_id !== undefined) return supergroup_id;
-  return security.ignore_private_messages ? undefined : security.allowed_users[0];
 }

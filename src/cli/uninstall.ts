@@ -1,0 +1,188 @@
+// `uninstall`: out of one agent CLI, out of all, or (`--all`) off this computer: agents' entries, service and home.
+// The program itself is removed by install.sh, which put it there.
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { type InstallReport, integrations } from "../integrations/integration.ts";
+import { IntercomError } from "../protocol/errors.ts";
+import { inspectConfig } from "../system/config.ts";
+import { refuseForeignHome, removeHome } from "../system/home-removal.ts";
+import { takeLock } from "../system/lock.ts";
+import { homeDirectory, homePaths } from "../system/paths.ts";
+import { ownProgram } from "../system/program.ts";
+import { command, json } from "./command.ts";
+import { agentNames, dryRun, knownAgent, showReport } from "./install.ts";
+import { bold, print, printJson } from "./output.ts";
+import type { ServiceManager } from "./service/manager.ts";
+import { serviceManager } from "./service/this-computer.ts";
+import { confirmed } from "./setup/questions.ts";
+import { refuseInUse } from "./uninstall/in-use.ts";
+
+type Words = {
+  agent?: string;
+  all: boolean;
+  "keep-data": boolean;
+  yes: boolean;
+  "dry-run": boolean;
+  json: boolean;
+};
+/** `home`: undefined where it stays, or is not there */
+type Plan = {
+  agents: { agent: string; report: InstallReport }[];
+  services: ServiceManager[];
+  home: string | undefined;
+  notes: string[];
+};
+
+export const uninstall = command({
+  name: "uninstall",
+  description:
+    "take ai-intercom out of an agent CLI's configuration, or of all; with --all remove service and data too",
+  args: {
+    agent: { type: "positional", required: false, description: `${agentNames} (default: all)` },
+    all: { type: "boolean", default: false, description: "agents' entries, the service, and the home" },
+    "keep-data": { type: "boolean", default: false, description: "with --all: the home stays" },
+    yes: { type: "boolean", alias: "y", default: false, description: "do not ask" },
+    "dry-run": dryRun,
+    json,
+  },
+  choices: { agent: integrations.map((one) => one.name) },
+  examples: [
+    "ai-intercom uninstall claude",
+    "ai-intercom uninstall",
+    "ai-intercom uninstall --all --dry-run     # what would go",
+    "ai-intercom uninstall --all --keep-data   # keys, messages and settings stay",
+  ],
+  run: async (args) => {
+    if (args.all) return everything(args);
+    if (args["keep-data"])
+      throw new IntercomError("bad_usage", "--keep-data belongs to --all: without it the data stays anyway", {
+        hint: "ai-intercom uninstall --all --keep-data",
+      });
+    const chosen = args.agent === undefined ? integrations : [knownAgent(args.agent)];
+    for (const integration of chosen) {
+      const report = await integration.uninstall({ home: resolve(homeDirectory()), dryRun: args["dry-run"] });
+      showReport(integration, report, args, "was not installed; nothing to remove");
+    }
+  },
+});
+
+async function everything(args: Words): Promise<void> {
+  if (args.agent !== undefined)
+    throw new IntercomError("bad_usage", `--all means every agent, not ${args.agent} alone`, {
+      hint: `ai-intercom uninstall ${args.agent}`,
+    });
+  const plan = await planned(args["keep-data"]);
+  if (!args.json) show(plan);
+  if (args["dry-run"]) return args.json ? printJson(reportOf(plan, [], true)) : undefined;
+  if (plan.home !== undefined && !args.yes) await agreed(plan.home);
+  const home = resolve(homeDirectory());
+  for (const integration of integrations) await integration.uninstall({ home });
+  for (const manager of plan.services) await manager.uninstall();
+  const left = plan.home === undefined ? [] : withdrawn(plan.home);
+  if (args.json) return printJson(reportOf(plan, left, false));
+  print(
+    left.length > 0 ? `\nremoved; not ours, so it stays in ${plan.home}: ${left.join(", ")}` : "\nremoved",
+  );
+  print(
+    "next: install.sh --uninstall removes the program too; sessions that run now forget it when they end",
+  );
+}
+
+/** Nothing is changed by planning, and what cannot go is refused here, before anything has gone. */
+async function planned(keepData: boolean): Promise<Plan> {
+  const home = resolve(homeDirectory());
+  const services = await servicesOf(home);
+  const goes = !keepData && existsSync(home);
+  if (goes) {
+    refuseForeignHome(homePaths(home));
+    await refuseInUse(homePaths(home), services);
+  }
+  const agents = await Promise.all(
+    integrations.map(async (integration) => ({
+      agent: integration.name,
+      report: await integration.uninstall({ home, dryRun: true }),
+    })),
+  );
+  return { agents, services, home: goes ? home : undefined, notes: goes ? storedElsewhere(home) : [] };
+}
+
+/** The service definitions that name this home; another home's is none of ours. */
+async function servicesOf(home: string): Promise<ServiceManager[]> {
+  const managers = [() => serviceManager({ system: false })];
+  if (process.platform === "linux" && process.getuid?.() === 0)
+    managers.push(() => serviceManager({ system: true }));
+  const found: ServiceManager[] = [];
+  for (const make of managers) {
+    if (process.platform !== "linux" && process.platform !== "darwin") break;
+    const manager = make();
+    if (existsSync(manager.file) && (await Bun.file(manager.file).text()).includes(homeLine(manager, home)))
+      found.push(manager);
+  }
+  return found;
+}
+
+/** As the manager writes it, with its own quoting. */
+function homeLine(manager: ServiceManager, home: string): string {
+  const job = { program: ownProgram(), mode: "standalone", home, searchPath: "" } as const;
+  const lines = manager.definition(job).split("\n");
+  return lines.find((line) => line.includes("AI_INTERCOM_HOME")) ?? home;
+}
+
+function storedElsewhere(home: string): string[] {
+  try {
+    const { store } = inspectConfig().config.hub;
+    if (store === undefined || resolve(store).startsWith(`${home}/`)) return [];
+    return [`the hub's database ${store} (hub.store) is outside the home and stays`];
+  } catch {
+    return []; // a configuration that cannot be read keeps nobody from removing it
+  }
+}
+
+async function agreed(home: string): Promise<void> {
+  if (process.stdin.isTTY !== true)
+    throw new IntercomError(
+      "bad_usage",
+      `uninstall asks before it removes ${home}, and nobody can answer here`,
+      {
+        hint: "ai-intercom uninstall --all --yes, or with --keep-data",
+      },
+    );
+  if (await confirmed(`\nremove all of it, with this machine's key and every message? [y/N] `, false)) return;
+  throw new IntercomError("bad_usage", "nothing was changed", {
+    hint: "ai-intercom uninstall --all --keep-data",
+  });
+}
+
+/** Under both locks, so that neither daemon nor hub starts in what is going away. */
+function withdrawn(home: string): string[] {
+  const { run } = homePaths(home);
+  const roles = existsSync(run) ? ["daemon", "hub"] : [];
+  const locks = roles.map((role) => takeLock(`${run}/${role}.lock`, role));
+  try {
+    return removeHome(home);
+  } finally {
+    for (const lock of locks) lock.release();
+  }
+}
+
+function show({ agents, services, home, notes }: Plan): void {
+  const changes = agents.flatMap(({ report }) => report.changes);
+  print(bold("goes"));
+  for (const { file, what } of changes) print(`  ${file}: ${what}`);
+  for (const { file, name } of services) print(`  ${file}: the service (${name}) is stopped`);
+  if (home !== undefined) print(`  ${home}: settings, this machine's key, messages, missions, logs`);
+  if (changes.length === 0 && services.length === 0 && home === undefined)
+    print("  nothing is left to remove");
+  for (const note of [...agents.flatMap(({ report }) => report.notes), ...notes]) print(`note: ${note}`);
+}
+
+function reportOf({ agents, services, home, notes }: Plan, left: string[], isDry: boolean): unknown {
+  return {
+    dry_run: isDry,
+    agents: agents.map(({ agent, report }) => ({ agent, ...report })),
+    services: services.map(({ file }) => file),
+    home: home ?? null,
+    left,
+    notes,
+  };
+}

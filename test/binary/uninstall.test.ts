@@ -1,0 +1,176 @@
+// `uninstall --all`: after a life of its own with messages, a mission-ready hub and a service, nothing of ours is left;
+// what runs, what is not ours and what the person keeps stays.
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { Fleet, type Machine } from "../rig/fleet";
+import { systemdMissing, UserSystemd } from "../rig/systemd";
+
+let fleet: Fleet;
+beforeAll(async () => {
+  fleet = await Fleet.empty();
+});
+afterAll(() => fleet[Symbol.asyncDispose]());
+
+let made = 0;
+const settings = '{\n   "model": "opus"\n}\n';
+/** A person who uses Claude Code and has set the product up. */
+async function user(env: Record<string, string> = {}): Promise<Machine> {
+  const name = `u${++made}`;
+  const home = env.HOME ?? fleet.add(name).directory("home");
+  mkdirSync(`${home}/.claude`, { recursive: true });
+  writeFileSync(`${home}/.claude/settings.json`, settings);
+  const machine = fleet.add(name, {
+    HOME: home,
+    XDG_RUNTIME_DIR: "/nonexistent",
+    AI_INTERCOM_HUB_LISTEN: "127.0.0.1:0",
+    ...env,
+  });
+  await machine.json("install", "claude");
+  return machine;
+}
+const claudeOf = (machine: Machine) => readFileSync(`${machine.env.HOME}/.claude/settings.json`, "utf8");
+
+test("after a life with a hub, agents, mail and a permission setting nothing of ours is left", async () => {
+  const machine = await user();
+  const server = await machine.serve("standalone", "--listen", "127.0.0.1:0");
+  await machine.linked();
+  const [a, b] = [await machine.agent("a"), await machine.agent("b")];
+  await a.call("intercom_chat", { to: `${machine.name}/b`, message: "hello" });
+  expect(await b.read()).toEqual(["hello"]);
+  await machine.json("permissions", "on");
+  await machine.json("permissions", "off");
+
+  const refused = await machine.run(["uninstall", "--all", "--yes"]);
+  expect(refused).toMatchObject({
+    code: 1,
+    err: `error: a daemon of ${machine.home} runs, as process ${server.pid}\ntry: stop it first: kill ${server.pid}; or keep the data: ai-intercom uninstall --all --keep-data\n`,
+  });
+  expect(claudeOf(machine)).toContain("ai-intercom");
+  expect(existsSync(`${machine.home}/machine.key`)).toBe(true);
+
+  await a.close();
+  await b.close();
+  await server.kill();
+  writeFileSync(`${machine.home}/hub.db.before-3`, "a copy");
+  const { home, left, dry_run } = await machine.json("uninstall", "--all", "--yes");
+  expect({ home, left, dry_run }).toEqual({ home: machine.home, left: [], dry_run: false });
+  expect(existsSync(machine.home)).toBe(false);
+  expect(claudeOf(machine)).toBe(settings);
+  expect(existsSync(`${machine.env.HOME}/.claude.json`)).toBe(false);
+  const again = await machine.run(["uninstall", "--all", "--yes"]);
+  expect([again.code, again.err]).toEqual([0, ""]);
+  expect(again.out).toContain("nothing is left to remove");
+}, 60_000);
+
+test("nobody to ask: nothing changes; --dry-run neither; --keep-data asks nothing and keeps the home", async () => {
+  const machine = await user();
+  const before = readdirSync(machine.home);
+  const asked = await machine.run(["uninstall", "--all"]);
+  expect(asked.code).toBe(2);
+  expect(asked.err).toContain(
+    "nobody can answer here\ntry: ai-intercom uninstall --all --yes, or with --keep-data",
+  );
+  const dry = await machine.run(["uninstall", "--all", "--dry-run"]);
+  expect(dry.out).toContain(`${machine.home}: settings, this machine's key`);
+  expect(dry.out).toContain(`${machine.env.HOME}/.claude/settings.json: `);
+  expect(claudeOf(machine)).toContain("ai-intercom");
+  expect(readdirSync(machine.home)).toEqual(before);
+  const kept = await machine.run(["uninstall", "--all", "--keep-data"]);
+  expect([kept.code, kept.err]).toEqual([0, ""]);
+  expect(claudeOf(machine)).toBe(settings);
+  expect(existsSync(machine.home)).toBe(true);
+});
+
+test("words that do not go together", async () => {
+  const machine = await user();
+  expect((await machine.run(["uninstall", "--keep-data"])).err).toContain("--keep-data belongs to --all");
+  expect((await machine.run(["uninstall", "claude", "--all"])).err).toContain(
+    "every agent, not claude alone",
+  );
+  expect(claudeOf(machine)).toContain("ai-intercom");
+});
+
+test("what is not ours stays, and is named", async () => {
+  const machine = await user();
+  writeFileSync(`${machine.home}/config.yml`, "mode: standalone\n");
+  writeFileSync(`${machine.home}/diary.txt`, "dear diary");
+  mkdirSync(`${machine.home}/runway`);
+  const { left } = await machine.json("uninstall", "--all", "--yes");
+  expect(left).toEqual(["diary.txt", "runway"]);
+  expect(readdirSync(machine.home).sort()).toEqual(["diary.txt", "runway"]);
+});
+
+test("a home that is the person's own, is open to others or holds nothing of ours is not touched", async () => {
+  const machine = await user();
+  chmodSync(machine.env.HOME ?? "", 0o700);
+  writeFileSync(`${machine.env.HOME}/config.yml`, "mode: standalone\n");
+  mkdirSync(`${machine.env.HOME}/backups`);
+  const own = await machine.run(["uninstall", "--all", "--yes"], {
+    env: { AI_INTERCOM_HOME: machine.env.HOME ?? "" },
+  });
+  expect([own.code, own.err]).toEqual([
+    1,
+    expect.stringContaining("is not a directory of ai-intercom's alone"),
+  ]);
+  expect(existsSync(`${machine.env.HOME}/backups`)).toBe(true);
+  const foreign = machine.directory("foreign");
+  mkdirSync(`${foreign}/logs`, { recursive: true, mode: 0o700 });
+  chmodSync(foreign, 0o700);
+  const none = await machine.run(["uninstall", "--all", "--yes"], { env: { AI_INTERCOM_HOME: foreign } });
+  expect([none.code, existsSync(`${foreign}/logs`)]).toEqual([1, true]);
+  writeFileSync(`${foreign}/config.yml`, "mode: standalone\n");
+  chmodSync(foreign, 0o755);
+  const open = await machine.run(["uninstall", "--all", "--yes"], { env: { AI_INTERCOM_HOME: foreign } });
+  expect([open.code, open.err]).toEqual([1, expect.stringContaining("can be used by other users")]);
+  expect(claudeOf(machine)).toContain("ai-intercom");
+});
+
+test("a home behind a link: the link goes too", async () => {
+  const machine = await user();
+  writeFileSync(`${machine.home}/config.yml`, "mode: standalone\n");
+  const link = machine.directory("link");
+  symlinkSync(machine.home, link);
+  const { code, err } = await machine.run(["uninstall", "--all", "--yes"], {
+    env: { AI_INTERCOM_HOME: link },
+  });
+  expect([code, err]).toEqual([0, ""]);
+  expect([existsSync(machine.home), readdirSync(machine.directory("."))]).toEqual([false, ["home"]]);
+});
+
+test.skipIf(systemdMissing !== undefined)(
+  "the service of this home is stopped and removed; another home's stays",
+  async () => {
+    await using systemd = await UserSystemd.start();
+    const machine = await user(systemd.env);
+    writeFileSync(
+      `${machine.home}/config.yml`,
+      `machine:\n  id: ${machine.name}\nhub:\n  listen: 127.0.0.1:0\n`,
+    );
+    const { pid } = await machine.json("service", "install");
+    await machine.linked();
+    const other = fleet.add("other", systemd.env);
+    mkdirSync(other.home, { mode: 0o700 });
+    writeFileSync(`${other.home}/config.yml`, "mode: standalone\n");
+    expect(await other.json("uninstall", "--all", "--yes")).toMatchObject({ services: [], home: other.home });
+    expect((await machine.json("service", "status")).running).toBe(true);
+
+    await machine.json("install", "claude");
+    const { services } = await machine.json("uninstall", "--all", "--yes");
+    expect(services).toHaveLength(1);
+    expect([existsSync(`/proc/${pid}`), existsSync(machine.home), existsSync(services[0])]).toEqual([
+      false,
+      false,
+      false,
+    ]);
+    expect(systemd.systemctl("list-unit-files", "ai-intercom.service", "--no-legend")).toBe("");
+  },
+  60_000,
+);
