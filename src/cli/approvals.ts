@@ -15,6 +15,8 @@ import { actAsPerson } from "./access.ts";
 import { command, json, limitOf, oneOf } from "./command.ts";
 import { ago, bold, dim, indent, oneLine, plain, print, printJson, table } from "./output.ts";
 
+const actions = ["approve", "deny", "revoke"] as const;
+
 export const approvals = command({
   name: "approvals",
   description: "list what waits for your decision and what you granted; decide, or take a grant back",
@@ -34,6 +36,7 @@ export const approvals = command({
     limit: { type: "string", default: "50", description: "the newest so many", valueHint: "N" },
     json,
   },
+  choices: { action: [...actions], scope: GrantScope.options },
   examples: [
     "ai-intercom approvals",
     "ai-intercom approvals approve a-0123456789ab",
@@ -43,7 +46,7 @@ export const approvals = command({
   ],
   run: async (args) => {
     if (args.action === undefined) return list(args);
-    const action = oneOf("approvals", args.action, ["approve", "deny", "revoke"]);
+    const action = oneOf("approvals", args.action, actions);
     if (args.scope !== undefined && action !== "approve")
       throw new IntercomError("bad_usage", `--scope goes with approve, not with ${action}`);
     const scope = args.scope === undefined ? undefined : oneOf("approvals", args.scope, GrantScope.options);

@@ -17,6 +17,7 @@ export const agents = command({
     filter: { type: "string", default: "all", description: "all, online or machine:ID", valueHint: "FILTER" },
     json,
   },
+  choices: { filter: ["all", "online"] },
   examples: [
     "ai-intercom agents",
     "ai-intercom agents --filter online",

@@ -14,6 +14,7 @@ import { actAsPerson, askFacts } from "./access.ts";
 import { command, json, limitOf, oneOf } from "./command.ts";
 import { ago, dim, duration, indent, oneLine, plain, print, printJson, table } from "./output.ts";
 
+const actions = ["show", "cancel"] as const;
 const Cancelled = z.object({ status: MissionStatus, reason: z.string().optional() });
 
 export const missions = command({
@@ -26,6 +27,7 @@ export const missions = command({
     limit: { type: "string", default: "50", description: "the newest so many", valueHint: "N" },
     json,
   },
+  choices: { action: [...actions], status: MissionStatus.options },
   examples: [
     "ai-intercom missions",
     "ai-intercom missions --status running",
@@ -34,7 +36,7 @@ export const missions = command({
   ],
   run: async (args) => {
     if (args.action === undefined) return list(args);
-    const action = oneOf("missions", args.action, ["show", "cancel"]);
+    const action = oneOf("missions", args.action, actions);
     if (args.id === undefined)
       throw new IntercomError("bad_usage", `which mission shall I ${action}?`, {
         hint: "ai-intercom missions lists them",

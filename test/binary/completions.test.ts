@@ -93,6 +93,19 @@ test("bash: commands, words, options, values of options", () => {
   expect(inBash("machines", "--version", "")).toEqual([]); // nobody can guess
   expect(inBash("machines", "--version", "1.2.3", "de")).toEqual(["deny"]); // its value neither
   expect(inBash("check-inbox", "--format", "")).toEqual(["hook", "json"]);
+  expect(inBash("approvals", "")).toEqual(["approve", "deny", "revoke"]);
+  expect(inBash("approvals", "approve", "a-0123456789ab", "--scope", "")).toEqual([
+    "once",
+    "mission",
+    "session",
+    "always",
+  ]);
+  expect(inBash("missions", "")).toEqual(["show", "cancel"]);
+  expect(inBash("missions", "--status", "run")).toEqual(["running"]);
+  expect(inBash("service", "")).toEqual(["install", "uninstall", "status", "restart"]);
+  expect(inBash("permissions", "")).toEqual(["on", "sessions", "off"]);
+  expect(inBash("logs", "--of", "")).toEqual(["standalone", "hub", "daemon"]);
+  expect(inBash("agents", "--filter", "")).toEqual(["all", "online"]);
   expect(inBash("install", "c")).toEqual(["claude"]);
   expect(inBash("help", "self")).toEqual(["self-upgrade"]);
   expect(inBash("standalone", "--config", "/etc/host")).toContain("/etc/hosts");
