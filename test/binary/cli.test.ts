@@ -43,6 +43,8 @@ const misuse: [string[], RegExp, RegExp][] = [
   [["history", "t-xyz"], /"t-xyz" is not a thread id/, /t- and 12 hex/],
   [["machines", "promote", "atlas"], /"promote" is not approve, deny, revoke or upgrade/, /machines --help/],
   [["install", "emacs"], /no integration for "emacs"/, /claude/],
+  [["logs", "-f", "--lines", "x"], /--lines cannot be "x"/, /whole number/],
+  [["logs", "-x"], /unknown option -x/, /try: /],
   [["check-inbox", "--format", "xml"], /--format cannot be "xml"/, /check-inbox --help/],
 ];
 for (const [words, message, hint] of misuse)
