@@ -11,7 +11,7 @@ import { loadOrCreateMachineKey } from "../system/keys.ts";
 import { homeDirectory, homePaths } from "../system/paths.ts";
 import { ownProgram } from "../system/program.ts";
 import { command, json } from "./command.ts";
-import { askedToJoin, joinHub } from "./machines.ts";
+import { askedToJoin, type JoinWords, joinHub, machineNameOf, planJoin } from "./enrolment.ts";
 import { bold, dim, print, printJson } from "./output.ts";
 import { serviceManager } from "./service/this-computer.ts";
 import { serviceJob } from "./service.ts";
@@ -21,7 +21,8 @@ import { hubsOnTailnet } from "./setup/tailscale.ts";
 type Mode = "standalone" | "hub" | "daemon";
 /** One part of the setup. `changes`: what it will do, in words; none: it is as it should be. */
 type Step = { title: string; changes: string[]; run: () => Promise<string[]> };
-type Choice = { join?: string; hubUrl?: string; service: boolean };
+/** `join`: what to join a hub with; absent: this machine is or stays its own */
+type Choice = { join?: JoinWords; machine?: string; service: boolean };
 
 export const setup = command({
   name: "setup",
@@ -39,6 +40,11 @@ export const setup = command({
       description: "join the hub at this address; without a code a person there approves",
       valueHint: "URL",
     },
+    "machine-id": {
+      type: "string",
+      description: "this machine's name in addresses (default: its host name)",
+      valueHint: "NAME",
+    },
     service: { type: "boolean", default: true, description: "run in the background from log-in on" },
     json,
   },
@@ -50,7 +56,8 @@ export const setup = command({
   ],
   run: async (args) => {
     const isAsking = !args.yes && process.stdin.isTTY === true;
-    const choice: Choice = { join: args.join, hubUrl: args["hub-url"], service: args.service };
+    const given = { code: args.join, url: args["hub-url"], machine: args["machine-id"] };
+    const choice = await choiceOf(given, args.service);
     if (!args.json) await offerTailnet(choice, isAsking);
     const steps = await plan(choice);
     const due = steps.filter(({ changes }) => changes.length > 0);
@@ -70,6 +77,18 @@ export const setup = command({
     await finish(steps, notes, args.json);
   },
 });
+
+/** A code or an address that cannot be joined ends it here, before anything is shown. */
+async function choiceOf(given: JoinWords, service: boolean): Promise<Choice> {
+  const machine = machineNameOf(given.machine);
+  if (given.code === undefined && given.url === undefined) return { machine, service };
+  const { url, isOwnHub } = await planJoin(given);
+  if (isOwnHub)
+    throw new IntercomError("conflict", `${url} is the hub of this machine; there is nothing to join`, {
+      hint: "ai-intercom setup --yes",
+    });
+  return { join: given, machine, service };
+}
 
 /** What is to be done, in order; nothing is changed by planning. */
 async function plan(choice: Choice): Promise<Step[]> {
@@ -94,11 +113,11 @@ async function plan(choice: Choice): Promise<Step[]> {
 }
 
 /** Home, key, mode, and for a joining machine its enrolment. */
-function configuration({ join, hubUrl }: Choice): Step {
+function configuration({ join, machine: name }: Choice): Step {
   const paths = homePaths();
   const { config, present } = inspectConfig();
   const title = "configuration";
-  if (join !== undefined || hubUrl !== undefined)
+  if (join !== undefined)
     return {
       title,
       changes: [
@@ -107,13 +126,14 @@ function configuration({ join, hubUrl }: Choice): Step {
         "enrols this machine at the hub",
       ],
       run: async () => {
-        const { url, machine, answer } = await joinHub({ code: join, url: hubUrl });
+        const { url, machine, answer } = await joinHub(join);
         return answer.status === "approved" ? [] : [askedToJoin(url, machine, answer.fingerprint)];
       },
     };
-  const wanted = { mode: config.mode, "machine.id": config.machine.id };
+  const wanted = { mode: config.mode, "machine.id": name ?? config.machine.id };
   const text = present ? (readTextIfPresent(paths.config) ?? "") : "";
-  const missing = !/^mode:/m.test(text) || !/^machine:/m.test(text);
+  const renamed = name !== undefined && name !== config.machine.id;
+  const missing = renamed || !/^mode:/m.test(text) || !/^machine:/m.test(text);
   const key = readTextIfPresent(paths.machineKey) === undefined;
   return {
     title,
@@ -131,9 +151,9 @@ function configuration({ join, hubUrl }: Choice): Step {
 }
 
 /** The service; where there is no manager for it, that is a note and no failure. */
-async function background({ join, hubUrl }: Choice): Promise<Step> {
+async function background({ join }: Choice): Promise<Step> {
   const title = "service";
-  const mode: Mode = join !== undefined || hubUrl !== undefined ? "daemon" : loadConfig().mode;
+  const mode: Mode = join !== undefined ? "daemon" : loadConfig().mode;
   try {
     const manager = serviceManager({ system: false });
     const definition = manager.definition({ ...serviceJob(), mode });
@@ -169,12 +189,13 @@ function withoutService({ message, code }: IntercomError, mode: Mode): string {
 
 /** Asks only where this machine has no hub yet and Tailscale knows one. */
 async function offerTailnet(choice: Choice, isAsking: boolean): Promise<void> {
-  if (choice.join !== undefined || choice.hubUrl !== undefined || inspectConfig().present) return;
+  if (choice.join !== undefined || inspectConfig().present) return;
   const [found] = await hubsOnTailnet(defaultHubPort);
   if (!found) return;
   const text = `${found.name} runs a hub at ${found.url} on your tailnet`;
   if (!isAsking) return print(`note: ${text}; to join it: ai-intercom setup --hub-url ${found.url}\n`);
-  if (await confirmed(`${text}. ask it to let this machine in? [y/N] `, false)) choice.hubUrl = found.url;
+  if (await confirmed(`${text}. ask it to let this machine in? [y/N] `, false))
+    choice.join = { url: found.url, machine: choice.machine };
 }
 
 function show(steps: readonly Step[]): void {

@@ -143,8 +143,25 @@ test("an invite works once; a wrong or used code names the reason", async () => 
   expect(again.code).toBe(1);
   expect(JSON.parse(again.err).error.code).toBe("invite_invalid");
   const nonsense = await two.run(["join", "hello"]);
+  expect(nonsense.code).toBe(2);
   expect(nonsense.err).toContain("not an invite code");
   expect((await limn().json("machines")).machines.some(({ id }: { id: string }) => id === "two")).toBe(false);
+});
+
+test("a machine with a hub of its own: joining another is refused; its own takes a revoked one back", async () => {
+  await using other = await Fleet.start(["elsewhere"]);
+  const machine = other.machine("elsewhere");
+  const foreign = await machine.run(["join", (await limn().json("invite")).code]);
+  expect(foreign.code).toBe(1);
+  expect(foreign.err).toMatch(/^error: a hub of its own is in .*\ntry: .*mode: daemon\n$/);
+  const kept = await machine.run(["machines", "revoke", "elsewhere"]);
+  expect(kept.code).toBe(1);
+  expect(kept.err).toMatch(/the hub's own.*\ntry: ai-intercom machines revoke elsewhere --force\n$/);
+  expect((await machine.run(["machines", "revoke", "elsewhere", "--force"])).code).toBe(0);
+  const back = await machine.run(["join", (await machine.json("invite")).code]);
+  expect(back).toMatchObject({ code: 0, out: expect.stringContaining("own hub") });
+  await machine.linked();
+  expect(await Bun.file(`${machine.home}/config.yml`).exists()).toBe(false);
 });
 
 test("join keeps the comments and keys of an existing config.yml", async () => {

@@ -97,6 +97,20 @@ test("a wrong code stops it before the agents' files are touched", async () => {
   expect(existsSync(`${home(machine)}/.claude.json`)).toBe(false);
 });
 
+test("what cannot be a code or an address is misuse, before anything is shown", async () => {
+  const machine = newcomer("junk");
+  for (const words of [
+    ["--join", "junk"],
+    ["--hub-url", "junk"],
+    ["--machine-id", "no/name"],
+  ]) {
+    const { code, out, err } = await machine.run(["setup", "-y", "--no-service", ...words]);
+    expect({ words, code, out }).toEqual({ words, code: 2, out: "" });
+    expect(err).toContain(words[1] ?? "");
+  }
+  expect(existsSync(machine.home)).toBe(false);
+});
+
 test("settings that cannot be parsed stop it, and nothing is changed", async () => {
   const machine = newcomer("broken");
   writeFileSync(`${home(machine)}/.claude/settings.json`, "{ not json");
