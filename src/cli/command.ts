@@ -87,11 +87,7 @@ function checked<A extends ArgsDef>(name: string, definition: A, argv: string[])
       !/^-\d/.test(word) &&
       (option === undefined || !known.includes(option))
     )
-      throw usageError(
-        name,
-        `unknown option ${word}`,
-        nearMatches(option ?? word, known).map((one) => `--${one}`),
-      );
+      throw unknownOption(name, word, nearMatches(option ?? word, known), "text" in definition);
   }
   let parsed: ParsedArgs<A>;
   try {
@@ -109,6 +105,19 @@ function checked<A extends ArgsDef>(name: string, definition: A, argv: string[])
     if (definition[key]?.type === "string" && Reflect.get(parsed, key) === "")
       throw usageError(name, `--${key} needs a value`);
   return parsed;
+}
+
+function unknownOption(name: string, word: string, near: string[], takesText: boolean): IntercomError {
+  const message = `unknown option ${word}`;
+  if (near.length > 0 || !takesText)
+    return usageError(
+      name,
+      message,
+      near.map((one) => `--${one}`),
+    );
+  return new IntercomError("bad_usage", message, {
+    hint: `ai-intercom ${name} --help; a text that begins with a dash goes behind --`,
+  });
 }
 
 function aliasesOf(arg: ArgsDef[string] | undefined): string[] {

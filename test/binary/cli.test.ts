@@ -44,6 +44,9 @@ const misuse: [string[], RegExp, RegExp][] = [
   [["machines", "promote", "atlas"], /"promote" is not approve, deny, revoke or upgrade/, /machines --help/],
   [["install", "emacs"], /no integration for "emacs"/, /claude/],
   [["logs", "-f", "--lines", "x"], /--lines cannot be "x"/, /whole number/],
+  [["standalone", "--listen", "foo"], /--listen cannot be "foo"/, /HOST:PORT/],
+  [["status", "a b"], /"a b" is neither/, /m-20261122-1a2b3c/],
+  [["chat", "limn/x", "--- look"], /unknown option --- look/, /goes behind --/],
   [["logs", "-x"], /unknown option -x/, /try: /],
   [["check-inbox", "--format", "xml"], /--format cannot be "xml"/, /check-inbox --help/],
 ];
@@ -55,6 +58,12 @@ for (const [words, message, hint] of misuse)
     expect(err).toMatch(hint);
     expect(err.trim().split("\n").length).toBe(2);
   });
+
+test("agents of a machine that nobody knows: an error that names the near one", async () => {
+  const { code, out, err } = await limn().run(["agents", "--filter", "machine:limm"]);
+  expect({ code, out }).toEqual({ code: 1, out: "" });
+  expect(err).toMatch(/^error: no machine named "limm" is enrolled\ntry: .*limn/);
+});
 
 test("errors as JSON on stderr: code, message, hint", async () => {
   const { code, out, err } = await limn().run(["chat", "limm/x", "hello", "--json"]);
