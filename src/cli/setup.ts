@@ -10,6 +10,7 @@ import { privateDirectory, readTextIfPresent } from "../system/files.ts";
 import { loadOrCreateMachineKey } from "../system/keys.ts";
 import { homeDirectory, homePaths } from "../system/paths.ts";
 import { ownProgram } from "../system/program.ts";
+import { askServer } from "./access.ts";
 import { command, json } from "./command.ts";
 import { askedToJoin, type JoinWords, joinHub, machineNameOf, planJoin } from "./enrolment.ts";
 import { bold, dim, print, printJson } from "./output.ts";
@@ -216,7 +217,7 @@ async function finish(steps: readonly Step[], notes: string[], asJson: boolean):
   for (const note of notes) print(`note: ${note}`);
   if (proof) showProof(proof);
   print(
-    `\nnext:\n${nextSteps(mode, isPending)
+    `\nnext:\n${nextSteps(mode, isPending, await isServed(mode))
       .map((line) => `  ${line}`)
       .join("\n")}`,
   );
@@ -227,8 +228,21 @@ function showProof(proof: SelfTest): void {
   for (const { step, ms } of proof) print(`${dim(`${ms.toFixed(1)} ms`.padStart(10))}  ${step}`);
 }
 
-function nextSteps(mode: Mode, isPending: boolean): string[] {
-  const lines = ["run your agents as always; sessions that run now take part after a restart"];
+async function isServed(mode: Mode): Promise<boolean> {
+  return askServer(mode === "hub" ? "hub" : "daemon", mode === "hub" ? "/livez" : "/health").then(
+    () => true,
+    () => false,
+  );
+}
+
+function nextSteps(mode: Mode, isPending: boolean, isServed: boolean): string[] {
+  const hasAgents = integrations.some((integration) => integration.isPresent());
+  const lines = [
+    ...(isServed ? [] : [`ai-intercom ${mode}    # start it; nothing runs in the background here`]),
+    hasAgents
+      ? "run your agents as always; sessions that run now take part after a restart"
+      : "no agent CLI was found here; when one is installed: ai-intercom setup",
+  ];
   if (isPending) lines.unshift("a person approves this machine at its hub; then it links by itself");
   if (mode !== "daemon")
     lines.push("ai-intercom invite    # a code for another machine: ai-intercom setup --join CODE");

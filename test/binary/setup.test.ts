@@ -63,6 +63,16 @@ test("--yes makes a hub of its own and proves it; a second time there is nothing
   expect((await machine.json("agents")).agents).toEqual([]);
 });
 
+test("without a service it says what to start, and where no agent CLI is, that there is none", async () => {
+  const machine = newcomer("bare");
+  const { code, out } = await machine.run(["setup", "-y", "--no-service", "--machine-id", "named"], {
+    env: { PATH: "/nonexistent", HOME: fleet.root },
+  });
+  expect(code).toBe(0);
+  expect(out).toMatch(/next:\n {2}ai-intercom standalone .*\n {2}no agent CLI was found/);
+  expect(readFileSync(`${machine.home}/config.yml`, "utf8")).toContain("id: named");
+});
+
 test("--join enrols at the hub of the code and proves the way through it", async () => {
   const { code } = await fleet.machine("limn").json("invite");
   const machine = newcomer("joiner");
