@@ -116,6 +116,9 @@ test("a person's acts are refused when a registered agent started the command; f
   ])
     expect(await run(words)).toContain("was started by the agent of limn/sly@");
   expect(await run("agents")).toContain("limn/sly");
+  expect(await agent.call("intercom_list_agents", { filter: "machine:limm" })).toMatchObject({
+    error: expect.stringContaining('no machine named "limm"'),
+  });
   const after = (await limn().json("machines")).machines;
   expect(after.map((one: { id: string; status: string }) => [one.id, one.status])).toEqual(
     before.map((one: { id: string; status: string }) => [one.id, one.status]),
