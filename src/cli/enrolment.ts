@@ -2,6 +2,7 @@
 // written. A machine that has a hub of its own keeps running it.
 import { existsSync } from "node:fs";
 import { networkInterfaces } from "node:os";
+import { z } from "zod";
 import { requestJoin } from "../daemon/hub-client.ts";
 import { namePattern } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
@@ -13,7 +14,10 @@ import { setConfigKeys } from "../system/config-edit.ts";
 import { privateDirectory } from "../system/files.ts";
 import { loadOrCreateMachineKey } from "../system/keys.ts";
 import { homePaths } from "../system/paths.ts";
-import { askDaemon, isHubHost } from "./access.ts";
+import { askDaemon, askServer, isHubHost } from "./access.ts";
+
+/** ms that a hub on this computer may take to say its name */
+const discoverMs = 2_000;
 
 /** `code`, `url` and `machine` as a person gave them. */
 export type JoinWords = { code?: string; url?: string; machine?: string };
@@ -48,6 +52,9 @@ export async function joinHub(
     { display_name, description, ...(code ? { code: code.secret } : {}) },
   );
   if (!isOwnHub) setConfigKeys(paths.config, { mode: "daemon", "machine.id": machine, "hub.url": url });
+  // a hub that runs alone: the daemon beside it must find it
+  else if ((await daemonHealth()) === undefined)
+    setConfigKeys(paths.config, { "machine.id": machine, "hub.url": url });
   else if (given.machine !== undefined) setConfigKeys(paths.config, { "machine.id": machine });
   await askDaemon("/api/link/reconnect", {}).catch(() => undefined); // no daemon runs yet: it will read the file
   return { url, machine, isOwnHub, answer };
@@ -90,14 +97,28 @@ function hasHub({ mode, hub }: Config): boolean {
   return mode !== "daemon" && (isHubHost() || existsSync(hub.store ?? homePaths().hubDatabase));
 }
 
-/** By the names it is known under here, or by its port on this computer. */
+/** By the names it is known under here; on this computer by its port, or by what it calls itself. */
 async function isOwn(url: string, config: Config): Promise<boolean> {
   const { host, hostname, port } = new URL(url);
   const known = [config.hub.url, (await daemonHealth())?.hub_url, `http://${config.hub.listen}`]
     .map((one) => (one === undefined ? null : URL.parse(one)))
     .filter((one) => one !== null);
   if (known.some((one) => one.host === host)) return true;
-  return isThisComputer(hostname.replace(/^\[(.*)\]$/, "$1")) && known.some((one) => one.port === port);
+  if (!isThisComputer(hostname.replace(/^\[(.*)\]$/, "$1"))) return false;
+  return known.some((one) => one.port === port) || (await isSameHub(url));
+}
+
+/** `hub --listen` chose a port that no file holds. */
+async function isSameHub(url: string): Promise<boolean> {
+  const Discovered = z.object({ hub: z.literal(true), name: z.string() });
+  try {
+    const response = await fetch(`${url}/api/discover`, { signal: AbortSignal.timeout(discoverMs) });
+    const there = Discovered.parse(await response.json());
+    const here = Discovered.parse(await askServer("hub", "/api/discover"));
+    return there.name === here.name;
+  } catch {
+    return false; // no hub runs here, or none answers there
+  }
 }
 
 function isThisComputer(hostname: string): boolean {

@@ -56,8 +56,7 @@ export const join = command({
       machine: args["machine-id"],
     });
     if (args.json) return printJson({ ...answer, hub_url: url });
-    if (answer.status === "approved" && isOwnHub)
-      print(`${machine} is enrolled at this machine's own hub again`);
+    if (answer.status === "approved" && isOwnHub) print(`${machine} is enrolled at this machine's own hub`);
     else if (answer.status === "approved") print(`joined ${url} as ${machine}\nnext: ai-intercom daemon`);
     else
       print(
