@@ -11,9 +11,11 @@ import {
   GrantScope,
   MissionId,
 } from "../protocol/mission.ts";
-import { actAsPerson } from "./access.ts";
+import { actAsPerson, askFacts } from "./access.ts";
 import { command, json, limitOf, oneOf } from "./command.ts";
-import { ago, bold, dim, indent, oneLine, plain, print, printJson, table } from "./output.ts";
+import { ago, bold, dim, indent, oneLine, plain, print, printJson, table, wholeReason } from "./output.ts";
+
+const actions = ["approve", "deny", "revoke"] as const;
 
 export const approvals = command({
   name: "approvals",
@@ -34,6 +36,7 @@ export const approvals = command({
     limit: { type: "string", default: "50", description: "the newest so many", valueHint: "N" },
     json,
   },
+  choices: { action: [...actions], scope: GrantScope.options },
   examples: [
     "ai-intercom approvals",
     "ai-intercom approvals approve a-0123456789ab",
@@ -43,7 +46,7 @@ export const approvals = command({
   ],
   run: async (args) => {
     if (args.action === undefined) return list(args);
-    const action = oneOf("approvals", args.action, ["approve", "deny", "revoke"]);
+    const action = oneOf("approvals", args.action, actions);
     if (args.scope !== undefined && action !== "approve")
       throw new IntercomError("bad_usage", `--scope goes with approve, not with ${action}`);
     const scope = args.scope === undefined ? undefined : oneOf("approvals", args.scope, GrantScope.options);
@@ -81,11 +84,12 @@ async function decide(
   if (asJson) printJson(decided);
   else {
     const by = approval.decided_by ? ` by ${plain(approval.decided_by)}` : "";
-    const reason = mission.reason ? ` (${oneLine(mission.reason)})` : "";
+    const reason = mission.reason ? ` (${oneLine(mission.reason, wholeReason)})` : "";
     print(`${id}: ${approval.status}${by}; mission ${mission.mission_id} is ${mission.status}${reason}`);
     if (grant) print(`granted: ${grantText(grant)}; take it back: ai-intercom approvals revoke ${grant.id}`);
   }
-  return approval.status === wanted ? 0 : 1;
+  const isRefused = decision === "approve" && (mission.status === "denied" || mission.status === "failed");
+  return approval.status === wanted && !isRefused ? 0 : 1;
 }
 
 async function revoke(given: string, asJson: boolean): Promise<void> {
@@ -109,6 +113,12 @@ async function approvalOf(given: string): Promise<string> {
     });
   const pending = await pendingOf(given);
   if (pending) return pending.id;
+  const { approvals } = ApprovalList.parse(await actAsPerson("approvals", { all: true, limit: 1000 }));
+  const [latest] = approvals
+    .filter(({ mission_id }) => mission_id === given)
+    .sort((a, b) => Date.parse(b.requested_at) - Date.parse(a.requested_at));
+  if (latest) return latest.id; // the hub says who decided, and when
+  await askFacts("mission", { id: given }); // throws where there is none
   throw new IntercomError("conflict", `mission ${given} does not wait for a decision`, {
     hint: `ai-intercom missions show ${given}`,
   });

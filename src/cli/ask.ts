@@ -8,7 +8,7 @@ import { approve, pendingOf } from "./approvals.ts";
 import { command, json, textOf } from "./command.ts";
 import { follow } from "./follow.ts";
 import { missionOf } from "./missions.ts";
-import { dim, oneLine, plain, print, printJson } from "./output.ts";
+import { dim, oneLine, plain, print, printJson, wholeReason } from "./output.ts";
 
 export const ask = command({
   name: "ask",
@@ -51,7 +51,7 @@ export const ask = command({
       if (args.json) printJson(answer);
       return goesOn ? 0 : 1;
     }
-    const mission = await follow(mission_id, !args.json);
+    const mission = await follow(mission_id, !args.json, status === "launched" ? undefined : status);
     if (args.json) printJson({ ...answer, mission });
     return mission?.status === "completed" ? 0 : 1;
   },
@@ -78,7 +78,10 @@ async function requestOf(args: Args) {
     continues,
     timeout: secondsOf(args.timeout),
     agent_command: args["agent-command"],
-    files: args.files?.split(",").map((one) => one.trim()),
+    files: args.files
+      ?.split(",")
+      .map((one) => one.trim())
+      .filter((one) => one !== ""),
   };
   const message = await textOf(args.text);
   const new_thread_id = continues === undefined ? newThreadId() : undefined;
@@ -123,7 +126,9 @@ function tell(
       hint: hint ?? (mission_id ? `ai-intercom missions show ${mission_id}` : undefined),
     });
   }
-  print(`${status}${reason ? ` (${oneLine(reason)})` : ""}  ${dim(`${mission_id}  ${thread_id ?? ""}`)}`);
+  print(
+    `${status}${reason ? ` (${oneLine(reason, wholeReason)})` : ""}  ${dim(`${mission_id}  ${thread_id ?? ""}`)}`,
+  );
   if (status === "pending_approval")
     print(dim(`it waits for a decision: ai-intercom approvals approve ${mission_id}`));
 }

@@ -9,7 +9,7 @@ export type Command = {
   name: string;
   description: string;
   args: ArgsDef;
-  /** words that a positional argument may be */
+  /** words that an argument may be */
   choices: Record<string, string[]>;
   usage(): Promise<string>;
   /** resolves with the exit code where it is not 0 */
@@ -24,7 +24,7 @@ export function command<const A extends ArgsDef>(definition: {
   name: string;
   description: string;
   args: A;
-  /** words that a positional argument may be; shells offer them */
+  /** words that an argument may be; shells offer them */
   choices?: { [K in keyof A]?: string[] };
   /** whole command lines, with a word of explanation after `#` */
   examples: string[];
@@ -76,20 +76,18 @@ export function oneOf<const W extends string>(name: string, given: string, allow
 
 function checked<A extends ArgsDef>(name: string, definition: A, argv: string[]): ParsedArgs<A> {
   const known = Object.keys(definition).filter((key) => definition[key]?.type !== "positional");
+  const short = known.flatMap((key) => aliasesOf(definition[key])).map((one) => `-${one}`);
   const before = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
   for (const word of before) {
     const option = /^--(no-)?([^=]+)/.exec(word)?.[2];
     if (
       word.startsWith("-") &&
       word !== "-" &&
+      !short.includes(word) &&
       !/^-\d/.test(word) &&
       (option === undefined || !known.includes(option))
     )
-      throw usageError(
-        name,
-        `unknown option ${word}`,
-        nearMatches(option ?? word, known).map((one) => `--${one}`),
-      );
+      throw unknownOption(name, word, nearMatches(option ?? word, known), "text" in definition);
   }
   let parsed: ParsedArgs<A>;
   try {
@@ -107,6 +105,24 @@ function checked<A extends ArgsDef>(name: string, definition: A, argv: string[])
     if (definition[key]?.type === "string" && Reflect.get(parsed, key) === "")
       throw usageError(name, `--${key} needs a value`);
   return parsed;
+}
+
+function unknownOption(name: string, word: string, near: string[], takesText: boolean): IntercomError {
+  const message = `unknown option ${word}`;
+  if (near.length > 0 || !takesText)
+    return usageError(
+      name,
+      message,
+      near.map((one) => `--${one}`),
+    );
+  return new IntercomError("bad_usage", message, {
+    hint: `ai-intercom ${name} --help; a text that begins with a dash goes behind --`,
+  });
+}
+
+function aliasesOf(arg: ArgsDef[string] | undefined): string[] {
+  const alias = arg && "alias" in arg ? arg.alias : undefined;
+  return alias === undefined ? [] : [alias].flat();
 }
 
 function usageError(name: string, message: string, matches: string[] = []): IntercomError {

@@ -54,13 +54,13 @@ export function completions(
 
 function completionOf(name: string, description: string, { args, choices }: Command): Completion {
   const entries = Object.entries(args);
-  const options = entries.flatMap(([key, arg]) => optionsOf(key, arg));
+  const options = entries.flatMap(([key, arg]) => optionsOf(key, arg, choices[key]));
   options.push({ flag: "--help", description: "options and examples", takes: "nothing" });
   const places = entries.filter(([, arg]) => arg.type === "positional").map(([key]) => choices[key] ?? []);
   return { name, description, options, places };
 }
 
-function optionsOf(key: string, arg: ArgsDef[string]): Option[] {
+function optionsOf(key: string, arg: ArgsDef[string], words?: string[]): Option[] {
   const description = arg.description ?? "";
   switch (arg.type) {
     case "positional":
@@ -71,7 +71,7 @@ function optionsOf(key: string, arg: ArgsDef[string]): Option[] {
     case "enum":
       return [{ flag: `--${key}`, description, takes: arg.options ?? "any" }];
     case "string":
-      return [{ flag: `--${key}`, description, takes: arg.valueHint === "FILE" ? "path" : "any" }];
+      return [{ flag: `--${key}`, description, takes: words ?? (arg.valueHint === "FILE" ? "path" : "any") }];
     default:
       return arg satisfies never;
   }

@@ -1,6 +1,7 @@
 // What is: the agents that can be reached, this machine's state, and where one message is.
 
 import { IntercomError } from "../protocol/errors.ts";
+import { MessageId } from "../protocol/ids.ts";
 import { DaemonHealth } from "../protocol/local-api.ts";
 import { MessageStatus } from "../protocol/message.ts";
 import { MissionId } from "../protocol/mission.ts";
@@ -17,6 +18,7 @@ export const agents = command({
     filter: { type: "string", default: "all", description: "all, online or machine:ID", valueHint: "FILTER" },
     json,
   },
+  choices: { filter: ["all", "online"] },
   examples: [
     "ai-intercom agents",
     "ai-intercom agents --filter online",
@@ -90,7 +92,12 @@ export const status = command({
   },
 });
 
-async function messageStatus(id: string, asJson: boolean): Promise<void> {
+async function messageStatus(given: string, asJson: boolean): Promise<void> {
+  const { success, data: id } = MessageId.safeParse(given);
+  if (!success)
+    throw new IntercomError("bad_usage", `"${given}" is neither a message's id nor a mission's`, {
+      hint: "they look like msg-0123456789abcdef01234567 and m-20261122-1a2b3c",
+    });
   const answer = MessageStatus.parse(await askFacts("message", { id }));
   if (asJson) return printJson(answer);
   print(`${answer.message_id} in ${answer.thread_id}: ${answer.status}`);

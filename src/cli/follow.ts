@@ -5,7 +5,7 @@ import { MissionDetail, type MissionEntry, MissionHistory, type MissionStatus } 
 import { delay } from "../system/wait.ts";
 import { askFacts } from "./access.ts";
 import { entryLine, timesOf, wholeMission } from "./missions.ts";
-import { dim, oneLine, plain, print } from "./output.ts";
+import { dim, oneLine, plain, print, wholeReason } from "./output.ts";
 
 type Entry = Omit<MissionEntry, "seq">;
 
@@ -14,13 +14,17 @@ const lookMs = 250;
 /** ms that a hub or daemon may be away meanwhile */
 const patienceMs = 120_000;
 
-/** The mission at its end; undefined when the person stopped following (Ctrl-C). `live`: shows its progress. */
-export async function follow(id: string, live: boolean): Promise<MissionDetail | undefined> {
+/** The mission at its end; undefined when the person stopped following (Ctrl-C). `live`: shows its progress, from what was `told` on. */
+export async function follow(
+  id: string,
+  live: boolean,
+  told?: MissionStatus,
+): Promise<MissionDetail | undefined> {
   const stop = new AbortController();
   const onSignal = () => stop.abort();
   process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
   try {
-    const mission = await untilOver(id, live, stop.signal);
+    const mission = await untilOver(id, live, told, stop.signal);
     if (live && mission) print(`\n${plain(mission.output).trimEnd() || dim("(no output)")}`);
     if (!mission)
       process.stderr.write(
@@ -32,9 +36,14 @@ export async function follow(id: string, live: boolean): Promise<MissionDetail |
   }
 }
 
-async function untilOver(id: string, live: boolean, signal: AbortSignal): Promise<MissionDetail | undefined> {
+async function untilOver(
+  id: string,
+  live: boolean,
+  first: MissionStatus | undefined,
+  signal: AbortSignal,
+): Promise<MissionDetail | undefined> {
   const course = new Course(id);
-  let told: MissionStatus | undefined;
+  let told = first;
   let awaySince: number | undefined;
   while (!signal.aborted) {
     try {
@@ -95,7 +104,7 @@ function isOver(status: MissionStatus): boolean {
 function statusLine(mission: MissionDetail): string {
   const { status, reason } = mission;
   const time = isOver(status) ? timesOf(mission) : "";
-  return `${status}${reason ? ` (${oneLine(reason)})` : ""}${time ? `  ${dim(time)}` : ""}`;
+  return `${status}${reason ? ` (${oneLine(reason, wholeReason)})` : ""}${time ? `  ${dim(time)}` : ""}`;
 }
 
 /** A hub or daemon that restarts is waited for; returns since when it is away. */

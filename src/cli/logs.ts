@@ -23,6 +23,7 @@ export const logs = command({
     lines: { type: "string", default: "50", description: "the newest so many", valueHint: "N" },
     follow: { type: "boolean", alias: "f", default: false, description: "go on until Ctrl-C" },
   },
+  choices: { of: [...roles] },
   examples: ["ai-intercom logs", "ai-intercom logs --lines 500", "ai-intercom logs --of daemon --follow"],
   run: async (args) => {
     const wanted = Number(args.lines);

@@ -1,18 +1,11 @@
 // Enrolment from the command line: invite, join, and the list of machines with a person's decisions.
 
-import { requestJoin } from "../daemon/hub-client.ts";
-import { namePattern } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
-import { Invite, type JoinAnswer } from "../protocol/hub-api.ts";
-import { parseInvite } from "../protocol/invite.ts";
+import { Invite } from "../protocol/hub-api.ts";
 import { MachineList } from "../protocol/session.ts";
-import { defaultHubUrl, loadConfig } from "../system/config.ts";
-import { setConfigKeys } from "../system/config-edit.ts";
-import { privateDirectory } from "../system/files.ts";
-import { loadOrCreateMachineKey } from "../system/keys.ts";
-import { homePaths } from "../system/paths.ts";
-import { actAsPerson, askDaemon, askFacts } from "./access.ts";
+import { actAsPerson, askFacts } from "./access.ts";
 import { command, json, oneOf } from "./command.ts";
+import { askedToJoin, joinHub, ownMachine } from "./enrolment.ts";
 import { upgradeMachine } from "./machine-upgrade.ts";
 import { ago, print, printJson, table } from "./output.ts";
 
@@ -57,50 +50,20 @@ export const join = command({
     "ai-intercom join --hub-url http://100.64.0.1:7700   # asks; a person approves at the hub",
   ],
   run: async (args) => {
-    const { url, machine, answer } = await joinHub({
+    const { url, machine, isOwnHub, answer } = await joinHub({
       code: args.code,
       url: args["hub-url"],
       machine: args["machine-id"],
     });
     if (args.json) return printJson({ ...answer, hub_url: url });
-    if (answer.status === "approved") print(`joined ${url} as ${machine}\nnext: ai-intercom daemon`);
+    if (answer.status === "approved" && isOwnHub) print(`${machine} is enrolled at this machine's own hub`);
+    else if (answer.status === "approved") print(`joined ${url} as ${machine}\nnext: ai-intercom daemon`);
     else
       print(
         `${askedToJoin(url, machine, answer.fingerprint)}\nnext, here: ai-intercom daemon; it links as soon as it is approved`,
       );
   },
 });
-
-/** Enrols this machine and writes into config.yml where its hub is. `code`, `url` and `machine` as given to `join`. */
-export async function joinHub(given: {
-  code?: string;
-  url?: string;
-  machine?: string;
-}): Promise<{ url: string; machine: string; answer: JoinAnswer }> {
-  const paths = homePaths();
-  privateDirectory(paths.home);
-  const config = loadConfig();
-  const code = given.code === undefined ? undefined : parseInvite(given.code);
-  const url = given.url ?? code?.url ?? config.hub.url ?? defaultHubUrl;
-  const machine = given.machine ?? config.machine.id;
-  if (!namePattern.test(machine))
-    throw new IntercomError("bad_usage", `--machine-id cannot be "${machine}"`, {
-      hint: "1 to 64 of A-Z a-z 0-9 . _ -, first a letter or digit",
-    });
-  const key = loadOrCreateMachineKey(paths.machineKey);
-  const { display_name, description } = config.machine;
-  const answer = await requestJoin(
-    { url, machine, key },
-    { display_name, description, ...(code ? { code: code.secret } : {}) },
-  );
-  setConfigKeys(paths.config, { mode: "daemon", "machine.id": machine, "hub.url": url });
-  await askDaemon("/api/link/reconnect", {}).catch(() => undefined); // no daemon runs yet: it will read the file
-  return { url, machine, answer };
-}
-
-export function askedToJoin(url: string, machine: string, print: string): string {
-  return `asked ${url} to let ${machine} in\na person there compares this fingerprint and approves:\n  ${print}\n  ai-intercom machines approve ${machine}`;
-}
 
 export const machines = command({
   name: "machines",
@@ -113,6 +76,7 @@ export const machines = command({
       description: "upgrade: to this version instead of the latest",
       valueHint: "V",
     },
+    force: { type: "boolean", default: false, description: "revoke the hub's own machine too" },
     json,
   },
   choices: { action: ["approve", "deny", "revoke", "upgrade"] },
@@ -130,6 +94,14 @@ export const machines = command({
         hint: "ai-intercom machines lists them",
       });
     if (action === "upgrade") return upgradeMachine(args.id, args.version, args.json);
+    if (action === "revoke" && !args.force && args.id === (await ownMachine()))
+      throw new IntercomError(
+        "conflict",
+        `${args.id} is this machine, the hub's own; its agents would be cut off`,
+        {
+          hint: `ai-intercom machines revoke ${args.id} --force`,
+        },
+      );
     const answer = await actAsPerson("machine_decide", { id: args.id, decision: action });
     if (args.json) return printJson(answer);
     print(`${args.id}: ${{ approve: "approved", deny: "denied", revoke: "revoked" }[action]}`);

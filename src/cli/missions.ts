@@ -10,10 +10,23 @@ import {
   MissionList,
   MissionStatus,
 } from "../protocol/mission.ts";
+import { AgentList } from "../protocol/session.ts";
 import { actAsPerson, askFacts } from "./access.ts";
 import { command, json, limitOf, oneOf } from "./command.ts";
-import { ago, dim, duration, indent, oneLine, plain, print, printJson, table } from "./output.ts";
+import {
+  ago,
+  dim,
+  duration,
+  indent,
+  oneLine,
+  plain,
+  print,
+  printJson,
+  table,
+  wholeReason,
+} from "./output.ts";
 
+const actions = ["show", "cancel"] as const;
 const Cancelled = z.object({ status: MissionStatus, reason: z.string().optional() });
 
 export const missions = command({
@@ -26,6 +39,7 @@ export const missions = command({
     limit: { type: "string", default: "50", description: "the newest so many", valueHint: "N" },
     json,
   },
+  choices: { action: [...actions], status: MissionStatus.options },
   examples: [
     "ai-intercom missions",
     "ai-intercom missions --status running",
@@ -34,7 +48,7 @@ export const missions = command({
   ],
   run: async (args) => {
     if (args.action === undefined) return list(args);
-    const action = oneOf("missions", args.action, ["show", "cancel"]);
+    const action = oneOf("missions", args.action, actions);
     if (args.id === undefined)
       throw new IntercomError("bad_usage", `which mission shall I ${action}?`, {
         hint: "ai-intercom missions lists them",
@@ -53,14 +67,21 @@ export async function showMission(id: string, asJson: boolean): Promise<void> {
   if (asJson) return printJson(mission);
   const { status, reason, run } = mission;
   print(
-    `${id}  ${status}${reason ? ` (${oneLine(reason)})` : ""}  ${dim(`${mission.from} → ${mission.to}  ${mission.thread_id}${run > 1 ? `  run ${run}` : ""}`)}`,
+    `${id}  ${status}${reason ? ` (${oneLine(reason, wholeReason)})` : ""}  ${dim(`${mission.from} → ${mission.to}  ${mission.thread_id}${run > 1 ? `  run ${run}` : ""}`)}`,
   );
   print(dim(timesOf(mission)));
   print(`task\n${indent(mission.text)}`);
   if (mission.feedback.length > 0) print(dim(mission.feedback.length === 1 ? "1 entry" : "what it did"));
   for (const entry of mission.feedback) print(`    ${entryLine(entry)}`);
   if (mission.output !== "") print(`output\n${indent(mission.output)}`);
-  if (status === "running") print(dim(`\nwrite to it: ai-intercom chat ${mission.address} "…"`));
+  if (status === "running" && (await isReachable(id)))
+    print(dim(`\nwrite to it: ai-intercom chat ${mission.address} "…"`));
+}
+
+/** It has a session of its own that is open: not every agent command registers one. */
+async function isReachable(mission: string): Promise<boolean> {
+  const { agents } = AgentList.parse(await askFacts("agents", { filter: "all" }));
+  return agents.some(({ sessions }) => sessions.some(({ mission_id }) => mission_id === mission));
 }
 
 /** What was asked, done and answered, page by page as far as `limit` goes. */

@@ -54,6 +54,9 @@ export function oneLine(text: string, limit = 100): string {
   return clean.length > limit ? `${clean.slice(0, limit - 1)}…` : clean;
 }
 
+/** characters of a reason that is read in full (protocol/mission.ts) */
+export const wholeReason = 2000;
+
 /** A text of several lines under its heading. */
 export function indent(text: string): string {
   return plain(text)

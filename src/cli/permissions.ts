@@ -24,6 +24,7 @@ export const permissions = command({
     },
     json,
   },
+  choices: { switch: [...states] },
   examples: [
     "ai-intercom permissions on",
     "ai-intercom permissions sessions && AI_INTERCOM_ASK_PERSON=1 claude",

@@ -1,6 +1,7 @@
 // The commands that run until they are told to stop: standalone, hub, daemon; and the two that agents start.
 import { Daemon } from "../daemon/daemon.ts";
 import { Hub } from "../hub/hub.ts";
+import { IntercomError } from "../protocol/errors.ts";
 import { type Config, describeConfig, loadConfig } from "../system/config.ts";
 import { privateDirectory } from "../system/files.ts";
 import { loadOrCreateMachineKey } from "../system/keys.ts";
@@ -137,10 +138,19 @@ export const checkInbox = command({
 function settingsOf(args: { config?: string; listen?: string }): Config {
   const settings = loadConfig(args.config === undefined ? {} : { file: args.config });
   if (args.listen === undefined) return settings;
-  return loadConfig({
-    ...(args.config === undefined ? {} : { file: args.config }),
-    env: { ...process.env, AI_INTERCOM_HUB_LISTEN: args.listen },
-  });
+  try {
+    return loadConfig({
+      ...(args.config === undefined ? {} : { file: args.config }),
+      env: { ...process.env, AI_INTERCOM_HUB_LISTEN: args.listen },
+    });
+  } catch (error) {
+    // it was well without --listen
+    if (!(error instanceof IntercomError) || error.code !== "bad_config") throw error;
+    throw new IntercomError("bad_usage", `--listen cannot be "${args.listen}"`, {
+      hint: "HOST:PORT, for example 127.0.0.1:7700",
+      cause: error,
+    });
+  }
 }
 
 /** Loaded only where there is a token: nobody else pays for it. */

@@ -20,6 +20,7 @@ export const service = command({
     "dry-run": { type: "boolean", default: false, description: "print the definition, change nothing" },
     json,
   },
+  choices: { action: ["install", "uninstall", "status", "restart"] },
   examples: [
     "ai-intercom service install     # what config.yml's mode says: standalone, hub or daemon",
     "ai-intercom service status",

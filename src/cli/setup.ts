@@ -9,8 +9,9 @@ import { privateDirectory, readTextIfPresent } from "../system/files.ts";
 import { loadOrCreateMachineKey } from "../system/keys.ts";
 import { homeDirectory, homePaths } from "../system/paths.ts";
 import { ownProgram } from "../system/program.ts";
+import { askServer } from "./access.ts";
 import { command, json } from "./command.ts";
-import { askedToJoin, joinHub } from "./machines.ts";
+import { askedToJoin, type JoinWords, joinHub, machineNameOf, planJoin } from "./enrolment.ts";
 import { bold, dim, oneLine, print, printJson } from "./output.ts";
 import { serviceManager } from "./service/this-computer.ts";
 import { serviceJob } from "./service.ts";
@@ -21,7 +22,8 @@ import { hubsOnTailnet } from "./setup/tailscale.ts";
 import { telegramStep } from "./setup/telegram.ts";
 
 type Mode = "standalone" | "hub" | "daemon";
-type Choice = { join?: string; hubUrl?: string; service: boolean };
+/** `join`: what to join a hub with; absent: this machine is or stays its own */
+type Choice = { join?: JoinWords; machine?: string; service: boolean };
 
 export const setup = command({
   name: "setup",
@@ -38,6 +40,11 @@ export const setup = command({
       type: "string",
       description: "join the hub at this address; without a code a person there approves",
       valueHint: "URL",
+    },
+    "machine-id": {
+      type: "string",
+      description: "this machine's name in addresses (default: its host name)",
+      valueHint: "NAME",
     },
     service: { type: "boolean", default: true, description: "run in the background from log-in on" },
     telegram: {
@@ -59,7 +66,8 @@ export const setup = command({
   ],
   run: async (args) => {
     const isAsking = !args.yes && process.stdin.isTTY === true;
-    const choice: Choice = { join: args.join, hubUrl: args["hub-url"], service: args.service };
+    const given = { code: args.join, url: args["hub-url"], machine: args["machine-id"] };
+    const choice = await choiceOf(given, args.service);
     if (!args.json) await offerTailnet(choice, isAsking);
     const telegram = await planTelegram(choice, args, isAsking && !args.json);
     const steps = await plan(choice, telegram);
@@ -81,6 +89,18 @@ export const setup = command({
     await finish(steps, notes, args.json);
   },
 });
+
+/** A code or an address that cannot be joined ends it here, before anything is shown. */
+async function choiceOf(given: JoinWords, service: boolean): Promise<Choice> {
+  const machine = machineNameOf(given.machine);
+  if (given.code === undefined && given.url === undefined) return { machine, service };
+  const { url, isOwnHub } = await planJoin(given);
+  if (isOwnHub)
+    throw new IntercomError("conflict", `${url} is the hub of this machine; there is nothing to join`, {
+      hint: "ai-intercom setup --yes",
+    });
+  return { join: given, machine, service };
+}
 
 /** What is to be done, in order; nothing is changed by planning. */
 async function plan(choice: Choice, telegram: Step | undefined): Promise<Step[]> {
@@ -107,13 +127,13 @@ async function plan(choice: Choice, telegram: Step | undefined): Promise<Step[]>
 
 /** The bot is the hub's: a machine that joins another one has none. */
 async function planTelegram(
-  { join, hubUrl }: Choice,
+  { join }: Choice,
   args: { telegram: boolean; "telegram-group"?: string; "telegram-owner"?: string },
   isAsking: boolean,
 ): Promise<Step | undefined> {
   const [group, owner] = [args["telegram-group"], args["telegram-owner"]];
   const wanted = args.telegram || group !== undefined || owner !== undefined;
-  const joins = join !== undefined || hubUrl !== undefined || inspectConfig().config.mode === "daemon";
+  const joins = join !== undefined || inspectConfig().config.mode === "daemon";
   if (!joins) return telegramStep({ wanted, group, owner, isAsking });
   if (!wanted) return undefined;
   throw new IntercomError("bad_usage", "the bot is the hub's, and this machine joins another's hub", {
@@ -122,11 +142,11 @@ async function planTelegram(
 }
 
 /** Home, key, mode, and for a joining machine its enrolment. */
-function configuration({ join, hubUrl }: Choice): Step {
+function configuration({ join, machine: name }: Choice): Step {
   const paths = homePaths();
   const { config, present } = inspectConfig();
   const title = "configuration";
-  if (join !== undefined || hubUrl !== undefined)
+  if (join !== undefined)
     return {
       title,
       changes: [
@@ -135,13 +155,14 @@ function configuration({ join, hubUrl }: Choice): Step {
         "enrols this machine at the hub",
       ],
       run: async () => {
-        const { url, machine, answer } = await joinHub({ code: join, url: hubUrl });
+        const { url, machine, answer } = await joinHub(join);
         return answer.status === "approved" ? [] : [askedToJoin(url, machine, answer.fingerprint)];
       },
     };
-  const wanted = { mode: config.mode, "machine.id": config.machine.id };
+  const wanted = { mode: config.mode, "machine.id": name ?? config.machine.id };
   const text = present ? (readTextIfPresent(paths.config) ?? "") : "";
-  const missing = !/^mode:/m.test(text) || !/^machine:/m.test(text);
+  const renamed = name !== undefined && name !== config.machine.id;
+  const missing = renamed || !/^mode:/m.test(text) || !/^machine:/m.test(text);
   const key = readTextIfPresent(paths.machineKey) === undefined;
   return {
     title,
@@ -159,9 +180,9 @@ function configuration({ join, hubUrl }: Choice): Step {
 }
 
 /** The service; where there is no manager for it, that is a note and no failure. */
-async function background({ join, hubUrl }: Choice): Promise<Step> {
+async function background({ join }: Choice): Promise<Step> {
   const title = "service";
-  const mode: Mode = join !== undefined || hubUrl !== undefined ? "daemon" : loadConfig().mode;
+  const mode: Mode = join !== undefined ? "daemon" : loadConfig().mode;
   try {
     const manager = serviceManager({ system: false });
     const definition = manager.definition({ ...serviceJob(), mode });
@@ -202,12 +223,13 @@ function withoutService({ message, code }: IntercomError, mode: Mode): string {
 
 /** Asks only where this machine has no hub yet and Tailscale knows one. */
 async function offerTailnet(choice: Choice, isAsking: boolean): Promise<void> {
-  if (choice.join !== undefined || choice.hubUrl !== undefined || inspectConfig().present) return;
+  if (choice.join !== undefined || inspectConfig().present) return;
   const [found] = await hubsOnTailnet(defaultHubPort);
   if (!found) return;
   const text = `${found.name} runs a hub at ${found.url} on your tailnet`;
   if (!isAsking) return print(`note: ${text}; to join it: ai-intercom setup --hub-url ${found.url}\n`);
-  if (await confirmed(`${text}. ask it to let this machine in? [y/N] `, false)) choice.hubUrl = found.url;
+  if (await confirmed(`${text}. ask it to let this machine in? [y/N] `, false))
+    choice.join = { url: found.url, machine: choice.machine };
 }
 
 function show(steps: readonly Step[]): void {
@@ -231,7 +253,7 @@ async function finish(steps: readonly Step[], notes: string[], asJson: boolean):
   for (const note of notes) print(`note: ${note}`);
   if (proof) showProof(proof);
   print(
-    `\nnext:\n${nextSteps(mode, isPending)
+    `\nnext:\n${nextSteps(mode, isPending, await isServed(mode))
       .map((line) => `  ${line}`)
       .join("\n")}`,
   );
@@ -242,8 +264,21 @@ function showProof(proof: SelfTest): void {
   for (const { step, ms } of proof) print(`${dim(`${ms.toFixed(1)} ms`.padStart(10))}  ${step}`);
 }
 
-function nextSteps(mode: Mode, isPending: boolean): string[] {
-  const lines = ["run your agents as always; sessions that run now take part after a restart"];
+async function isServed(mode: Mode): Promise<boolean> {
+  return askServer(mode === "hub" ? "hub" : "daemon", mode === "hub" ? "/livez" : "/health").then(
+    () => true,
+    () => false,
+  );
+}
+
+function nextSteps(mode: Mode, isPending: boolean, isServed: boolean): string[] {
+  const hasAgents = integrations.some((integration) => integration.isPresent());
+  const lines = [
+    ...(isServed ? [] : [`ai-intercom ${mode}    # start it; nothing runs in the background here`]),
+    hasAgents
+      ? "run your agents as always; sessions that run now take part after a restart"
+      : "no agent CLI was found here; when one is installed: ai-intercom setup",
+  ];
   if (isPending) lines.unshift("a person approves this machine at its hub; then it links by itself");
   if (mode !== "daemon")
     lines.push("ai-intercom invite    # a code for another machine: ai-intercom setup --join CODE");

@@ -8,8 +8,12 @@ import {
 } from "../protocol/session.ts";
 import type { Machine, Session } from "../store/store.ts";
 import type { Parts } from "./parts.ts";
+import { requireMachine } from "./recipients.ts";
 
-export async function listAgents({ store, links, now }: Parts, filter: string): Promise<AgentList> {
+/** Throws `unknown_machine` where the filter names one that is not enrolled. */
+export async function listAgents(parts: Parts, filter: string): Promise<AgentList> {
+  const { store, links, now } = parts;
+  if (filter.startsWith("machine:")) await requireMachine(parts, filter.slice("machine:".length));
   const wanted = (machine: string) =>
     filter === "all" || (filter === "online" ? links.isLinked(machine) : filter === `machine:${machine}`);
   const machines = new Set(

@@ -43,6 +43,11 @@ const misuse: [string[], RegExp, RegExp][] = [
   [["history", "t-xyz"], /"t-xyz" is not a thread id/, /t- and 12 hex/],
   [["machines", "promote", "atlas"], /"promote" is not approve, deny, revoke or upgrade/, /machines --help/],
   [["install", "emacs"], /no integration for "emacs"/, /claude/],
+  [["logs", "-f", "--lines", "x"], /--lines cannot be "x"/, /whole number/],
+  [["standalone", "--listen", "foo"], /--listen cannot be "foo"/, /HOST:PORT/],
+  [["status", "a b"], /"a b" is neither/, /m-20261122-1a2b3c/],
+  [["chat", "limn/x", "--- look"], /unknown option --- look/, /goes behind --/],
+  [["logs", "-x"], /unknown option -x/, /try: /],
   [["check-inbox", "--format", "xml"], /--format cannot be "xml"/, /check-inbox --help/],
 ];
 for (const [words, message, hint] of misuse)
@@ -53,6 +58,12 @@ for (const [words, message, hint] of misuse)
     expect(err).toMatch(hint);
     expect(err.trim().split("\n").length).toBe(2);
   });
+
+test("agents of a machine that nobody knows: an error that names the near one", async () => {
+  const { code, out, err } = await limn().run(["agents", "--filter", "machine:limm"]);
+  expect({ code, out }).toEqual({ code: 1, out: "" });
+  expect(err).toMatch(/^error: no machine named "limm" is enrolled\ntry: .*limn/);
+});
 
 test("errors as JSON on stderr: code, message, hint", async () => {
   const { code, out, err } = await limn().run(["chat", "limm/x", "hello", "--json"]);
@@ -105,6 +116,9 @@ test("a person's acts are refused when a registered agent started the command; f
   ])
     expect(await run(words)).toContain("was started by the agent of limn/sly@");
   expect(await run("agents")).toContain("limn/sly");
+  expect(await agent.call("intercom_list_agents", { filter: "machine:limm" })).toMatchObject({
+    error: expect.stringContaining('no machine named "limm"'),
+  });
   const after = (await limn().json("machines")).machines;
   expect(after.map((one: { id: string; status: string }) => [one.id, one.status])).toEqual(
     before.map((one: { id: string; status: string }) => [one.id, one.status]),
@@ -141,8 +155,25 @@ test("an invite works once; a wrong or used code names the reason", async () => 
   expect(again.code).toBe(1);
   expect(JSON.parse(again.err).error.code).toBe("invite_invalid");
   const nonsense = await two.run(["join", "hello"]);
+  expect(nonsense.code).toBe(2);
   expect(nonsense.err).toContain("not an invite code");
   expect((await limn().json("machines")).machines.some(({ id }: { id: string }) => id === "two")).toBe(false);
+});
+
+test("a machine with a hub of its own: joining another is refused; its own takes a revoked one back", async () => {
+  await using other = await Fleet.start(["elsewhere"]);
+  const machine = other.machine("elsewhere");
+  const foreign = await machine.run(["join", (await limn().json("invite")).code]);
+  expect(foreign.code).toBe(1);
+  expect(foreign.err).toMatch(/^error: a hub of its own runs in .*\ntry: .*stop it, then join again\n$/);
+  const kept = await machine.run(["machines", "revoke", "elsewhere"]);
+  expect(kept.code).toBe(1);
+  expect(kept.err).toMatch(/the hub's own.*\ntry: ai-intercom machines revoke elsewhere --force\n$/);
+  expect((await machine.run(["machines", "revoke", "elsewhere", "--force"])).code).toBe(0);
+  const back = await machine.run(["join", (await machine.json("invite")).code]);
+  expect(back).toMatchObject({ code: 0, out: expect.stringContaining("own hub") });
+  await machine.linked();
+  expect(await Bun.file(`${machine.home}/config.yml`).exists()).toBe(false);
 });
 
 test("join keeps the comments and keys of an existing config.yml", async () => {

@@ -88,11 +88,24 @@ test("bash: commands, words, options, values of options", () => {
   expect(inBash("machines", "")).toEqual(["approve", "deny", "revoke", "upgrade"]);
   expect(inBash("machines", "re")).toEqual(["revoke"]);
   expect(inBash("machines", "revoke", "")).toEqual([]);
-  expect(inBash("machines", "--")).toEqual(["--version", "--json", "--help"]);
+  expect(inBash("machines", "--")).toEqual(["--version", "--force", "--json", "--help"]);
   expect(inBash("machines", "--json", "re")).toEqual(["revoke"]); // an option takes no place
   expect(inBash("machines", "--version", "")).toEqual([]); // nobody can guess
   expect(inBash("machines", "--version", "1.2.3", "de")).toEqual(["deny"]); // its value neither
   expect(inBash("check-inbox", "--format", "")).toEqual(["hook", "json"]);
+  expect(inBash("approvals", "")).toEqual(["approve", "deny", "revoke"]);
+  expect(inBash("approvals", "approve", "a-0123456789ab", "--scope", "")).toEqual([
+    "once",
+    "mission",
+    "session",
+    "always",
+  ]);
+  expect(inBash("missions", "")).toEqual(["show", "cancel"]);
+  expect(inBash("missions", "--status", "run")).toEqual(["running"]);
+  expect(inBash("service", "")).toEqual(["install", "uninstall", "status", "restart"]);
+  expect(inBash("permissions", "")).toEqual(["on", "sessions", "off"]);
+  expect(inBash("logs", "--of", "")).toEqual(["standalone", "hub", "daemon"]);
+  expect(inBash("agents", "--filter", "")).toEqual(["all", "online"]);
   expect(inBash("install", "c")).toEqual(["claude"]);
   expect(inBash("help", "self")).toEqual(["self-upgrade"]);
   expect(inBash("standalone", "--config", "/etc/host")).toContain("/etc/hosts");
@@ -103,7 +116,7 @@ test.if(Bun.which("fish") !== null)("fish: commands, words, options, values of o
   expect(inFish("ai-intercom ").sort()).toEqual([...commands, "help"].sort());
   expect(inFish("ai-intercom machines re")).toEqual(["revoke"]);
   expect(inFish("ai-intercom machines revoke ")).toEqual([]);
-  expect(inFish("ai-intercom machines --").sort()).toEqual(["--help", "--json", "--version"]);
+  expect(inFish("ai-intercom machines --").sort()).toEqual(["--force", "--help", "--json", "--version"]);
   expect(inFish("ai-intercom check-inbox --format ").sort()).toEqual(["hook", "json"]);
   expect(inFish("ai-intercom help self")).toEqual(["self-upgrade"]);
   expect(inFish("ai-intercom standalone --config /etc/host")).toContain("/etc/hosts");

@@ -44,6 +44,7 @@ test("ask --wait: what it waits for, what it does as it does it, its output; exi
   expect(ask.child.exitCode).toBeNull();
   await writeFile(go, "");
   expect(await ask.exited).toBe(0);
+  expect(ask.out().match(/pending_approval/g)).toHaveLength(1);
   expect(ask.out()).toMatch(
     /running\n[\s\S]*waiting for[\s\S]*done\n[\s\S]*completed[\s\S]*\n\nport 8080\n$/,
   );
@@ -78,6 +79,10 @@ test("ask --wait, Ctrl-C: the mission goes on, and how to look and cancel is sai
     `${id} goes on\nlook:   ai-intercom missions show ${id}\ncancel: ai-intercom missions cancel ${id}\n`,
   );
   expect((await limn.json("missions", "show", id)).status).toBe("running");
+  const { agents } = await limn.json("agents");
+  const sessions = agents.flatMap((one: { sessions: { mission_id?: string }[] }) => one.sessions);
+  const isOpen = sessions.some(({ mission_id }: { mission_id?: string }) => mission_id === id);
+  expect((await limn.run(["missions", "show", id])).out.includes("write to it")).toBe(isOpen);
   await limn.json("missions", "cancel", id);
   expect((await reached(limn, id, "cancelled")).status).toBe("cancelled");
 });
@@ -88,7 +93,7 @@ test("--files, --timeout, --agent-command and --continue say what they are for",
     "limn/mnemos",
     "answer one",
     "--files",
-    "README.md, src/a.ts",
+    "README.md,, src/a.ts",
     "--timeout",
     "60",
   );
@@ -107,6 +112,8 @@ test("--files, --timeout, --agent-command and --continue say what they are for",
   const plain = await limn.json("ask", "limn/mnemos", "x", "--agent-command", "plain");
   expect((await pending(limn, plain.mission_id)).plan.argv[0]).toBe("/bin/sh");
   await limn.json("approvals", "deny", plain.mission_id);
+  const late = await limn.run(["approvals", "approve", plain.mission_id]);
+  expect(late).toMatchObject({ code: 1, err: expect.stringMatching(/denied by .* at 20/) });
   const stdin = await limn.run(["ask", "limn/mnemos", "-", "--approve", "--wait"], {
     stdin: "answer from stdin",
   });
@@ -210,7 +217,7 @@ test("ids that nobody knows: exit 1 and where to look", async () => {
     [["missions", "cancel", "m-20261122-000000"], "ai-intercom missions"],
     [["history", "m-20261122-000000"], "ai-intercom missions"],
     [["approvals", "approve", "a-000000000000"], "ai-intercom approvals"],
-    [["approvals", "deny", "m-20261122-000000"], "ai-intercom missions show"],
+    [["approvals", "deny", "m-20261122-000000"], "ai-intercom missions"],
     [["approvals", "revoke", "g-000000000000"], "ai-intercom approvals"],
   ] as const) {
     const { code, err } = await limn.run([...words]);

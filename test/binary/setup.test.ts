@@ -1,6 +1,6 @@
 // `setup` on clean homes: what it shows, changes and proves; joining, Tailscale, a real systemd, and what stops it.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { Fleet, type Machine } from "../rig/fleet";
 import { systemdMissing, UserSystemd } from "../rig/systemd";
 
@@ -63,15 +63,14 @@ test("--yes makes a hub of its own and proves it; a second time there is nothing
   expect((await machine.json("agents")).agents).toEqual([]);
 });
 
-test("no agent CLI is here: it says so, and what to do once there is one", async () => {
-  const machine = newcomer("alone");
-  rmSync(`${home(machine)}/.claude`, { recursive: true });
-  const env = { PATH: "/nonexistent" };
-  const { code, out } = await machine.run(["setup", "--yes", "--no-service"], { env });
-  expect([code, out]).toEqual([
-    0,
-    expect.stringContaining("note: no agent CLI is here (looked for: claude)"),
-  ]);
+test("without a service it says what to start, and where no agent CLI is, that there is none", async () => {
+  const machine = newcomer("bare");
+  const { code, out } = await machine.run(["setup", "-y", "--no-service", "--machine-id", "named"], {
+    env: { PATH: "/nonexistent", HOME: fleet.root },
+  });
+  expect(code).toBe(0);
+  expect(out).toMatch(/next:\n {2}ai-intercom standalone .*\n {2}no agent CLI was found/);
+  expect(readFileSync(`${machine.home}/config.yml`, "utf8")).toContain("id: named");
 });
 
 test("--join enrols at the hub of the code and proves the way through it", async () => {
@@ -106,6 +105,20 @@ test("a wrong code stops it before the agents' files are touched", async () => {
   expect(code).toBe(1);
   expect(err).toStartWith("error: ");
   expect(existsSync(`${home(machine)}/.claude.json`)).toBe(false);
+});
+
+test("what cannot be a code or an address is misuse, before anything is shown", async () => {
+  const machine = newcomer("junk");
+  for (const words of [
+    ["--join", "junk"],
+    ["--hub-url", "junk"],
+    ["--machine-id", "no/name"],
+  ]) {
+    const { code, out, err } = await machine.run(["setup", "-y", "--no-service", ...words]);
+    expect({ words, code, out }).toEqual({ words, code: 2, out: "" });
+    expect(err).toContain(words[1] ?? "");
+  }
+  expect(existsSync(machine.home)).toBe(false);
 });
 
 test("settings that cannot be parsed stop it, and nothing is changed", async () => {
