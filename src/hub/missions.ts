@@ -154,13 +154,14 @@ export class Missions {
     }
   }
 
-  /** Nothing will come from this machine any more. */
-  async revoked(machine: string): Promise<void> {
-    const reason = `machine ${machine} was revoked`;
-    for (const mission of await this.#parts.store.liveMissions(machine)) {
-      const status = mission.taken_at === null ? "failed" : "lost";
-      await this.#move(mission, { status, reason });
+  /** The store changed these with something else: who watches is told, and machines are. */
+  async ended(missions: readonly Mission[]): Promise<void> {
+    for (const mission of missions) {
+      if (mission.finished_at === null) this.#stop(mission, mission.reason ?? "cancelled");
+      else await this.#tellWithdrawn(mission);
+      tellMission(this.#parts, mission);
     }
+    if (missions.length > 0) this.#tellNotices();
   }
 
   async #continue(
@@ -290,13 +291,15 @@ export class Missions {
     const moved = await store.moveMission(mission_id, version, change, isoAt(now()));
     if (!moved) return undefined;
     crashPoint("mission.moved");
-    if (status === "pending_approval") {
-      const [withdrawn] = await store.approvals({ all: true, mission_id, limit: 1 });
-      if (withdrawn) tellApproval(this.#parts, withdrawn);
-    }
+    if (status === "pending_approval") await this.#tellWithdrawn(moved);
     tellMission(this.#parts, moved);
     if (moved.finished_at !== null) this.#tellNotices();
     return moved;
+  }
+
+  async #tellWithdrawn({ mission_id }: Mission): Promise<void> {
+    const [newest] = await this.#parts.store.approvals({ all: true, mission_id, limit: 1 });
+    if (newest?.status === "withdrawn") tellApproval(this.#parts, newest);
   }
 }
 

@@ -137,6 +137,14 @@ export function revokeGrant(db: Database, id: string, at: string): Grant | undef
   return row ? grantFromRow(row) : undefined;
 }
 
+/** All that name this machine, on either side. */
+export function revokeGrantsOf(db: Database, machine: string, at: string): void {
+  db.query(
+    `UPDATE grants SET revoked_at = $at WHERE revoked_at IS NULL
+       AND $place IN (substr(from_agent, 1, length($place)), substr(to_agent, 1, length($place)))`,
+  ).run({ at, place: `${machine}/` });
+}
+
 function addGrant(
   db: Database,
   mission: Mission,

@@ -254,6 +254,26 @@ test("a revoked machine's missions end", async () => {
   expect(await responded(mac, 2)).toHaveLength(2);
 });
 
+test("a revoked machine's grants and asks end with it: its name, joined again, inherits nothing", async () => {
+  await using hub = await startHub();
+  const { mac, limn } = await pair(hub);
+  limn.level = "once";
+  const granted = await ask(mac, "web@s-a", "granted");
+  await decide(hub, "approve", "always");
+  await limn.end(String(granted.mission_id));
+  const waiting = await ask(mac, "web@s-a", "waiting", { mission: { require_approval: "always" } });
+  const [approval] = await pending(hub);
+  await hub.person("POST", "/api/machines/mac/revoke", {});
+  expect(await detail(hub, waiting.mission_id)).toMatchObject({
+    status: "failed",
+    reason: "machine mac was revoked",
+  });
+  const late = await hub.person("POST", `/api/approvals/${approval?.id}`, { decision: "approve" });
+  expect([late.status, late.body.error.message]).toEqual([409, expect.stringContaining("withdrawn")]);
+  const again = await Peer.online(hub, "mac", "web@s-new");
+  expect(await ask(again, "web@s-new", "and?")).toMatchObject({ status: "pending_approval" });
+});
+
 test("everything goes on after a restart of the hub", async () => {
   const paths = homePaths(mkdtempSync("/tmp/aii-hub-"));
   await using hub = await startHub({}, paths);

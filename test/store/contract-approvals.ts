@@ -185,6 +185,27 @@ export function approvalContract(store: () => Store): void {
     expect(await store().login("t", "limn", at(8))).toBeUndefined();
   });
 
+  test.each(["mac", "limn"])("revoking %s takes its grants back and ends what waits", async (machine) => {
+    const granted = await asked();
+    await store().decideApproval(granted.approval.id, "approve", how({ scope: "always" }));
+    const waits = await asked();
+    const other = await asked({ from: human, machine: "hubhost" });
+    const { missions } = await store().decideMachine(machine, "revoke", at(20));
+    expect(missions.map(({ mission_id }) => mission_id).sort()).toEqual(
+      [granted, waits].map(({ mission }) => mission.mission_id).sort(),
+    );
+    expect(await store().grants()).toEqual([]);
+    expect(await store().approval(waits.approval.id)).toMatchObject({ status: "withdrawn" });
+    expect(await store().mission(waits.mission.mission_id)).toMatchObject({
+      status: "failed",
+      reason: `machine ${machine} was revoked`,
+    });
+    expect(await store().decideApproval(waits.approval.id, "approve", how())).toMatchObject({
+      outcome: "was_decided",
+    });
+    expect(await store().mission(other.mission.mission_id)).toMatchObject({ status: "pending_approval" });
+  });
+
   test("whom a send meant first is kept", async () => {
     const send = { message_id: "msg-1", hash: "h", at: at(0) };
     expect(await store().targets("msg-1")).toBeUndefined();
