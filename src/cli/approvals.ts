@@ -124,7 +124,7 @@ async function list(args: { all: boolean; limit: string; json: boolean }): Promi
   print(bold("granted"));
   print(
     table(
-      ["grant", "scope", "type", "from", "to", "mission", "by", "since"],
+      ["grant", "scope", "type", "from", "to", "mission", "command", "permission", "by", "since"],
       grants.map((one) => [
         one.id,
         one.scope,
@@ -132,6 +132,8 @@ async function list(args: { all: boolean; limit: string; json: boolean }): Promi
         one.from,
         one.to,
         one.mission_id ?? "",
+        one.command.map(shown).join(" "),
+        plain(one.permission),
         plain(one.created_by),
         ago(one.created_at),
       ]),

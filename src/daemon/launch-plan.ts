@@ -51,13 +51,21 @@ export function planLaunch(order: MissionOrder, planning: Planning): Launch | Re
   const resume = resumeOf(order, agent, planning);
   if (resume.verdict === "refused") return resume;
   // the command's own arguments first: they may name the script that an interpreter runs
-  const rest = agent ? agent.argv({ args: more, resume: resume.conversation }) : more;
-  const argv = [program, ...command.args, ...rest];
+  const line = (conversation?: string) => [
+    program,
+    ...command.args,
+    ...(agent ? agent.argv({ args: more, resume: conversation }) : more),
+  ];
+  const argv = line(resume.conversation);
   const permission = agent?.permission(argv.slice(1)) ?? "default";
   const plan = { directory: place.directory, argv, permission };
   return {
     verdict: "ready",
-    plan: { ...plan, hash: hashOf(order, plan) },
+    plan: {
+      ...plan,
+      ...(resume.conversation === undefined ? {} : { fresh_argv: line() }),
+      hash: hashOf(order, plan),
+    },
     prompt: command.prompt,
     agent,
     agentName: agent ? command.format : name,

@@ -96,11 +96,11 @@ export class Dispatcher {
   }
 
   /** undefined: a person has to be asked. The asker can only tighten what the machine's policy says. */
-  async #allowedBy(mission: Mission, { approval }: Ready): Promise<{ by: string | null } | undefined> {
+  async #allowedBy(mission: Mission, { approval, plan }: Ready): Promise<{ by: string | null } | undefined> {
     const { from, machine, project, type, mission_id, request } = mission;
     if (request.require_approval === "always") return undefined;
     if (approval === "never") return { by: null };
-    const grant = await this.#parts.store.matchingGrant({ from, machine, project, type, mission_id });
+    const grant = await this.#parts.store.matchingGrant({ from, machine, project, type, mission_id, plan });
     return grant ? { by: grant.created_by } : undefined;
   }
 

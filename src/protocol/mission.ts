@@ -115,6 +115,8 @@ export const LaunchPlan = z.object({
   directory: z.string(),
   /** without the task, which travels over stdin */
   argv: z.array(z.string()),
+  /** argv of a run that continues no conversation, where this one does: what a grant holds for */
+  fresh_argv: z.array(z.string()).optional(),
   /** the agent's permission mode in words, `default` where nothing is set */
   permission: z.string(),
   /** sha-256, hex, of the order and the fields above: what was approved is what runs */
@@ -320,6 +322,9 @@ export const Grant = z.object({
   type: MissionType,
   /** scope `mission` only */
   mission_id: z.string().nullable(),
+  /** argv and permission that were approved: anything else is asked about again */
+  command: z.array(z.string()),
+  permission: z.string(),
   created_at: Timestamp,
   created_by: z.string(),
 });

@@ -170,6 +170,18 @@ test("an asker can tighten, never loosen", async () => {
   await decide(hub, "deny");
 });
 
+test("a grant holds for what was shown: another command is put to the person", async () => {
+  await ask(mac, "web@s-a", "x");
+  const { grant } = decided(await decide(hub, "approve", "always"));
+  expect(grant).toMatchObject({ command: ["agent", "-p"], permission: "default" });
+  limn.argv = ["other-agent", "--yolo"];
+  expect(await ask(mac, "web@s-a", "y")).toMatchObject({ status: "pending_approval" });
+  await decide(hub, "deny");
+  limn.argv = ["agent", "-p"];
+  expect(await ask(mac, "web@s-a", "z")).toMatchObject({ status: "launched" });
+  await revokeAll();
+});
+
 test("always_allow survives a restart", async () => {
   await ask(mac, "web@s-a", "x");
   await decide(hub, "approve", "always");

@@ -4,7 +4,7 @@ import type { Delivery, StoredMessage } from "../../store/store.ts";
 import type { TelegramItem } from "../../store/telegram-store.ts";
 import type { HubView } from "./hub-view.ts";
 import { type Block, bold, code, lines, plain, pre, quote } from "./markup.ts";
-import { missionBlocks } from "./mission-card.ts";
+import { missionBlocks, word } from "./mission-card.ts";
 import { cardId, isSpoken } from "./names.ts";
 import { bodyOf } from "./prompts.ts";
 import type { Words } from "./words.ts";
@@ -215,6 +215,3 @@ function approvalBlocks(w: Words, approval: Approval): Block[] {
     ),
   );
 }
-
-/** An argument with spaces is told apart from two arguments. */
-const word = (argument: string) => (/^[\w./:=@%+,-]+$/.test(argument) ? argument : JSON.stringify(argument));
