@@ -153,8 +153,16 @@ function card(approval: Approval): string {
     `  permission  ${plain(plan.permission)}`,
     ...(approval.label ? [`  rule        ${plain(approval.label)}`] : []),
     `  good for    ${approval.level}`,
+    `  agent       ${plain(approval.agent_command) || "the machine's default"}`,
+    `  time limit  ${approval.timeout === undefined ? "the machine's own" : `${approval.timeout} s`}`,
+    ...(approval.files.length > 0 ? [`  files       ${approval.files.map(shown).join(" ")}`] : []),
     "  text",
     indent(approval.text),
+    ...approval.context.flatMap(({ from_agent, message }, at) => [
+      ...(at === 0 ? ["  messages that are handed over"] : []),
+      `  ${oneLine(from_agent)}:`,
+      indent(message),
+    ]),
   ];
   if (approval.status === "pending")
     rows.push(

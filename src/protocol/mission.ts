@@ -305,6 +305,11 @@ export const Approval = z.object({
   level: ApprovalLevel,
   label: z.string().optional(),
   plan: LaunchPlan,
+  /** what the asker gave along with the text, all of which the agent is told */
+  files: MissionOrder.shape.files,
+  context: MissionOrder.shape.context,
+  timeout: MissionOrder.shape.timeout,
+  agent_command: MissionOrder.shape.agent_command,
   requested_at: Timestamp,
   expires_at: Timestamp,
   decided_at: Timestamp.nullable(),

@@ -6,15 +6,20 @@ import type { Approval, Grant, LaunchPlan } from "../protocol/mission.ts";
 import type { ApprovalOutcome, Mission, MissionStore, NewApproval } from "./mission-store.ts";
 import { applyChange, findMission } from "./missions.ts";
 
-type Row = Omit<Approval, "from" | "to" | "plan" | "label"> & {
+type Given = "files" | "context" | "timeout" | "agent_command";
+type Row = Omit<Approval, "from" | "to" | "plan" | "label" | Given> & {
   run: number;
+  request: string;
+  context: string;
   from_agent: string;
   to_agent: string;
   plan: string;
   label: string | null;
 };
 const columns = `id, mission_id, run, status, from_agent, to_agent, type, text, level, label, plan, requested_at,
-  expires_at, decided_at, decided_by`;
+  expires_at, decided_at, decided_by, request, context`;
+const table = `(SELECT a.*, r.request, r.context FROM approvals a
+  JOIN mission_runs r ON r.mission_id = a.mission_id AND r.run = a.run)`;
 
 export function requestApproval(
   db: Database,
@@ -45,7 +50,7 @@ export function listApprovals(
 ): Approval[] {
   return db
     .query<Row, { all: number; mission: string | null; limit: number }>(
-      `SELECT ${columns} FROM approvals WHERE ($all = 1 OR status = 'pending')
+      `SELECT ${columns} FROM ${table} WHERE ($all = 1 OR status = 'pending')
          AND ($mission IS NULL OR mission_id = $mission) ORDER BY seq DESC LIMIT $limit`,
     )
     .all({ all: all ? 1 : 0, mission: mission_id ?? null, limit })
@@ -90,7 +95,7 @@ export function decideApproval(
 export function expireApprovals(db: Database, at: string): { approval: Approval; mission: Mission }[] {
   return db
     .query<Row, [string]>(
-      `SELECT ${columns} FROM approvals WHERE status = 'pending' AND expires_at <= ? ORDER BY seq`,
+      `SELECT ${columns} FROM ${table} WHERE status = 'pending' AND expires_at <= ? ORDER BY seq`,
     )
     .all(at)
     .flatMap((row) => {
@@ -201,16 +206,21 @@ function close(db: Database, { id }: Row, status: Approval["status"], at: string
 }
 
 function findRow(db: Database, id: string): Row | undefined {
-  return db.query<Row, [string]>(`SELECT ${columns} FROM approvals WHERE id = ?`).get(id) ?? undefined;
+  return db.query<Row, [string]>(`SELECT ${columns} FROM ${table} WHERE id = ?`).get(id) ?? undefined;
 }
 
-function fromRow({ run: _, from_agent, to_agent, plan, label, ...row }: Row): Approval {
+function fromRow({ run: _, from_agent, to_agent, plan, label, request, context, ...row }: Row): Approval {
+  const { files, timeout, agent_command }: Mission["request"] = JSON.parse(request);
   return {
     ...row,
     from: from_agent,
     to: to_agent,
     plan: JSON.parse(plan),
     ...(label === null ? {} : { label }),
+    files,
+    context: JSON.parse(context),
+    ...(timeout === undefined ? {} : { timeout }),
+    agent_command,
   };
 }
 
