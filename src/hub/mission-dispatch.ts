@@ -60,6 +60,13 @@ export class Dispatcher {
     background("mission dispatch", () => this.attempt(id));
   }
 
+  /** Why the mission's machine, which is linked, would not run it as it is given; nothing is changed. */
+  async refusal(mission: Mission): Promise<Refusal | undefined> {
+    if (!this.#parts.links.isLinked(mission.machine)) return undefined;
+    const answer = await this.#ask(mission, "mission_plan", orderOf(mission), MissionPlanAnswer);
+    return typeof answer !== "string" && answer.verdict === "refused" ? answer : undefined;
+  }
+
   /** Everything that was begun is done. */
   async settled(): Promise<void> {
     while (this.#running.size > 0) {

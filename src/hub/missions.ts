@@ -29,6 +29,7 @@ import { requireMachine, requireProject } from "./recipients.ts";
 const stopWaitMs = 2_000;
 
 type Ask = RouteInput & { type: Mission["type"] };
+type Task = Pick<Mission, "request" | "context" | "from" | "hash" | "text">;
 type Cancelled = { mission_id: string; status: Mission["status"]; reason?: string };
 
 export class Missions {
@@ -64,7 +65,7 @@ export class Missions {
     const what = { request, context, from, hash: contentHash(input), text: input.payload.message };
     if (request.continues !== undefined) {
       if (input.type !== "ask") throw new IntercomError("bad_request", "only an ask continues a mission");
-      return { later: this.#continue(input, request.continues, to, what) };
+      return { later: this.#continue(input, request.continues, to, what, known !== undefined) };
     }
     const place = await this.#projectOf(to, known !== undefined);
     const { message_id, new_thread_id } = input.payload;
@@ -168,7 +169,8 @@ export class Missions {
     input: Ask,
     id: string,
     to: string | undefined,
-    what: Pick<Mission, "request" | "context" | "from" | "hash" | "text">,
+    what: Task,
+    known: boolean,
   ): Promise<unknown> {
     const { store, now } = this.#parts;
     for (;;) {
@@ -178,8 +180,14 @@ export class Missions {
       const place = `${mission.machine}/${mission.project}`;
       if (to !== undefined && to !== place)
         throw new IntercomError("bad_request", `mission ${id} is in ${place}, not in ${to}`);
+      const next = continuing(mission, what);
+      // a refusal must not replace what the run before left
+      const refusal =
+        known || mission.finished_at === null ? undefined : await this.#dispatcher.refusal(next);
+      if (refusal) return answerTo({ mission, refusal });
       const outcome = await store.continueMission(id, mission.version, {
         ...what,
+        request: next.request,
         message_id: input.payload.message_id,
         to_agent: place,
         at: isoAt(now()),
@@ -304,6 +312,12 @@ export class Missions {
 }
 
 const nameOf = ({ mission_id, run }: { mission_id: string; run: number }) => `${mission_id} ${run}`;
+
+/** The further run as it would stand. Its conversation is known only to the agent that led it. */
+function continuing(mission: Mission, task: Task): Mission {
+  const agent_command = task.request.agent_command || mission.request.agent_command;
+  return { ...mission, ...task, request: { ...task.request, agent_command }, run: mission.run + 1 };
+}
 
 function cancelled({ mission_id, status, reason: why }: Mission, reason = why ?? undefined): Cancelled {
   return { mission_id, status, ...(reason === undefined ? {} : { reason }) };

@@ -274,6 +274,20 @@ test("a revoked machine's grants and asks end with it: its name, joined again, i
   expect(await ask(again, "web@s-new", "and?")).toMatchObject({ status: "pending_approval" });
 });
 
+test("a continuation that its machine refuses changes nothing", async () => {
+  await using hub = await startHub();
+  const { mac, limn } = await pair(hub);
+  const { mission_id: id = "" } = await ask(mac, "web@s-a", "begin");
+  await limn.end(id, "completed", { text: "the answer" });
+  const before = await detail(hub, id);
+  const reason = "this agent cannot continue an earlier conversation";
+  limn.plan = () => ({ verdict: "refused", status: "error", reason, hint: "start a new mission" });
+  const answer = await ask(mac, "web@s-a", "more", { mission: { continues: id }, to: undefined });
+  expect(answer).toMatchObject({ status: "error", error: reason, hint: "start a new mission" });
+  expect(await detail(hub, id)).toEqual(before);
+  expect(before).toMatchObject({ status: "completed", run: 1, output: "the answer" });
+});
+
 test("everything goes on after a restart of the hub", async () => {
   const paths = homePaths(mkdtempSync("/tmp/aii-hub-"));
   await using hub = await startHub({}, paths);
