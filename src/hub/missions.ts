@@ -106,14 +106,15 @@ export class Missions {
       const mission = (await this.#parts.store.mission(id)) ?? seen;
       if (mission.finished_at !== null) return cancelled(mission, "it had ended already");
       const withHub = mission.status !== "running" && mission.taken_at === null;
+      const reason = `cancelled by ${by}`;
       if (withHub) {
-        const reason = `cancelled by ${by}`;
         const moved = await this.#move(mission, { status: "cancelled", reason });
         if (moved) return cancelled(moved);
         continue;
       }
-      if (mission.cancel_requested || (await this.#move(mission, { cancel_requested: true })))
-        return this.#stopNow(mission, `cancelled by ${by}`);
+      // kept with the wish: it may be told much later
+      if (mission.cancel_requested || (await this.#move(mission, { cancel_requested: true, reason })))
+        return this.#stopNow(mission, reason);
     }
   }
 
@@ -128,14 +129,14 @@ export class Missions {
       const isHere = named?.delete(nameOf(mission));
       if (mission.taken_at === null) this.#sendOut(mission);
       else if (isHere === false && mission.taken_at < heardAt) await this.#lose(mission);
-      else if (mission.cancel_requested) this.#stop(mission, "cancelled");
+      else if (mission.cancel_requested) this.#stop(mission, mission.reason ?? "cancelled");
     }
     crashPoint("mission.present");
     for (const { mission_id, run } of missions ?? []) {
       if (!named?.has(nameOf({ mission_id, run }))) continue;
       const mission = await this.#parts.store.mission(mission_id);
       if (mission?.machine === machine && mission.run === run && mission.status === "cancelled")
-        this.#stop(mission, "cancelled");
+        this.#stop(mission, mission.reason ?? "cancelled");
     }
   }
 
@@ -151,7 +152,8 @@ export class Missions {
           reason: `it waited for 7 days: ${mission.reason ?? "not started"}`,
         });
       else if (isWaiting && links.isLinked(mission.machine)) this.#sendOut(mission);
-      else if (mission.cancel_requested && links.isLinked(mission.machine)) this.#stop(mission, "cancelled");
+      else if (mission.cancel_requested && links.isLinked(mission.machine))
+        this.#stop(mission, mission.reason ?? "cancelled");
     }
   }
 

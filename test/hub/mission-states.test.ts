@@ -211,7 +211,7 @@ test("a cancel is repeated until the machine has heard it; one that has no such 
   });
   await limn.connect();
   await waitFor("the machine is told", () => limn.cancels.length > 0);
-  expect(limn.cancels[0]).toMatchObject({ mission_id: one });
+  expect(limn.cancels[0]).toMatchObject({ mission_id: one, reason: "cancelled by mac/web@s-a" });
   await limn.end(String(one), "cancelled");
   expect(await detail(hub, one)).toMatchObject({ status: "cancelled" });
   limn.stop = () => ({ status: "unknown" });
@@ -232,6 +232,7 @@ test("a run that was cancelled while its machine was away is stopped when that i
   expect(await cancel(mac, id)).toMatchObject({ status: "cancelled" });
   await limn.connect();
   await waitFor("the machine is told", () => limn.cancels.some(({ mission_id }) => mission_id === id));
+  expect(limn.cancels.at(-1)?.reason).toBe("cancelled by mac/web@s-a");
   expect(limn.starts).toHaveLength(1);
 });
 
