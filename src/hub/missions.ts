@@ -24,6 +24,7 @@ import { answerTo, missionContext } from "./mission-request.ts";
 import type { Answer } from "./operations.ts";
 import { isoAt, keepForSessionMs, type Parts } from "./parts.ts";
 import { requireMachine, requireProject } from "./recipients.ts";
+import { isMember } from "./thread.ts";
 
 /** ms a cancel waits for the end of what it stops */
 const stopWaitMs = 2_000;
@@ -177,7 +178,8 @@ export class Missions {
     const { store, now } = this.#parts;
     for (;;) {
       const mission = await store.mission(id);
-      if (!mission || !isAsker(mission, what.from))
+      const members = mission && (await store.members(mission.thread_id));
+      if (!mission || !members || !isAsker(mission, what.from, members))
         throw new IntercomError("unknown_mission", `there is no mission ${id} of yours`);
       const place = `${mission.machine}/${mission.project}`;
       if (to !== undefined && to !== place)
@@ -335,7 +337,8 @@ function mayCancel(caller: Caller, { from }: Mission, session: string | undefine
 }
 
 /** Any session of the asker's project may go on with it, and the person with every one. */
-function isAsker({ from }: Mission, who: From): boolean {
+function isAsker({ from }: Mission, who: From, members: readonly Address[]): boolean {
   if (who.kind === "human") return true;
-  return from.kind === "session" && from.machine === who.machine && from.project === who.project;
+  const isOurs = from.kind === "session" && from.machine === who.machine && from.project === who.project;
+  return isOurs && isMember(members, who.machine, undefined);
 }

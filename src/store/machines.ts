@@ -3,6 +3,7 @@ import type { Database } from "bun:sqlite";
 import { revokeGrantsOf } from "./approvals.ts";
 import { failWaiting } from "./deliveries.ts";
 import { endLogins } from "./logins.ts";
+import { leaveThreads } from "./messages.ts";
 import { endMissionsOf } from "./missions.ts";
 import type { Decision, JoinOutcome, JoinRequest, Machine, MachineStatus } from "./store.ts";
 
@@ -131,6 +132,8 @@ function joined(
   request: JoinRequest,
   status: MachineStatus,
 ): JoinOutcome {
+  // another machine under this name: it is in none of the earlier one's threads and missions
+  if (known && known.public_key !== request.public_key) leaveThreads(db, known.id);
   const machine = save(db, known, request, status);
   return { outcome: "joined", machine, fresh: known?.status !== status };
 }

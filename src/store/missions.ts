@@ -103,6 +103,8 @@ export function listMissions(
     .query<Row, Where>(
       `SELECT ${columns} FROM ${current}
        WHERE ($status IS NULL OR r.status = $status)
+         AND ($machine IS NULL OR EXISTS (SELECT 1 FROM thread_members t
+           WHERE t.thread_id = m.thread_id AND t.kind = 'session' AND t.machine_id = $machine))
          AND ($machine IS NULL
            OR (m.machine_id = $machine AND ($session IS NULL OR m.id = $session))
            OR m.id IN (SELECT mission_id FROM mission_runs

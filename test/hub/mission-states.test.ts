@@ -273,6 +273,18 @@ test("a revoked machine's grants and asks end with it: its name, joined again, i
   expect([late.status, late.body.error.message]).toEqual([409, expect.stringContaining("withdrawn")]);
   const again = await Peer.online(hub, "mac", "web@s-new");
   expect(await ask(again, "web@s-new", "and?")).toMatchObject({ status: "pending_approval" });
+  // not even under the old session's name, which it may know
+  const other = await Peer.online(hub, "mac2", "web@s-a");
+  const refused = (what: Promise<unknown>) => what.then(String, (error) => String(error.code ?? error));
+  const { mission_id: id } = granted;
+  expect(await refused(again.request("mission", { id }))).toBe(
+    await refused(other.request("mission", { id })),
+  );
+  const { missions } = await again.request<{ missions: { text: string }[] }>("missions", {});
+  expect(missions.map(({ text }) => text)).toEqual(["and?"]);
+  const goOn = ask(again, "web@s-new", "more", { mission: { continues: id }, to: undefined });
+  expect(await refused(goOn)).toBe(await refused(other.request("mission", { id })));
+  expect(await refused(goOn)).toBe("unknown_mission");
 });
 
 test("a continuation that its machine refuses changes nothing", async () => {
