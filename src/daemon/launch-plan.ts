@@ -35,7 +35,7 @@ export type Planning = {
   searchPath: string;
 };
 
-export type Conversation = { id: string; agent: string; agent_command: string };
+type Conversation = { id: string; agent: string; agent_command: string };
 
 export function planLaunch(order: MissionOrder, planning: Planning): Launch | Refused {
   const place = directoryOf(order, planning);
