@@ -134,7 +134,7 @@ async function list(args: { all: boolean; limit: string; json: boolean }): Promi
   print(bold("granted"));
   print(
     table(
-      ["grant", "scope", "type", "from", "to", "mission", "by", "since"],
+      ["grant", "scope", "type", "from", "to", "mission", "command", "permission", "by", "since"],
       grants.map((one) => [
         one.id,
         one.scope,
@@ -142,6 +142,8 @@ async function list(args: { all: boolean; limit: string; json: boolean }): Promi
         one.from,
         one.to,
         one.mission_id ?? "",
+        one.command.map(shown).join(" "),
+        plain(one.permission),
         plain(one.created_by),
         ago(one.created_at),
       ]),
@@ -161,8 +163,16 @@ function card(approval: Approval): string {
     `  permission  ${plain(plan.permission)}`,
     ...(approval.label ? [`  rule        ${plain(approval.label)}`] : []),
     `  good for    ${approval.level}`,
+    `  agent       ${plain(approval.agent_command) || "the machine's default"}`,
+    `  time limit  ${approval.timeout === undefined ? "the machine's own" : `${approval.timeout} s`}`,
+    ...(approval.files.length > 0 ? [`  files       ${approval.files.map(shown).join(" ")}`] : []),
     "  text",
     indent(approval.text),
+    ...approval.context.flatMap(({ from_agent, message }, at) => [
+      ...(at === 0 ? ["  messages that are handed over"] : []),
+      `  ${oneLine(from_agent)}:`,
+      indent(message),
+    ]),
   ];
   if (approval.status === "pending")
     rows.push(

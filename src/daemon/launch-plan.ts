@@ -29,11 +29,13 @@ export type Launch = {
 export type Planning = {
   projects: Projects;
   settings: Config["agent_launcher"];
-  /** the agent's own conversation of an earlier run */
-  conversationOf: (missionId: string, run: number) => string | undefined;
+  /** the agent's own conversation of an earlier run, and the command that led it; its name as it was asked for */
+  conversationOf: (missionId: string, run: number) => Conversation | undefined;
   /** where programs are looked for */
   searchPath: string;
 };
+
+type Conversation = { id: string; agent: string; agent_command: string };
 
 export function planLaunch(order: MissionOrder, planning: Planning): Launch | Refused {
   const place = directoryOf(order, planning);
@@ -48,16 +50,24 @@ export function planLaunch(order: MissionOrder, planning: Planning): Launch | Re
     });
   const agent = command.format === "text" ? undefined : integrationNamed(command.format)?.missions;
   const more = name === planning.settings.default_command ? planning.settings.default_args : [];
-  const resume = resumeOf(order, agent, planning);
+  const resume = resumeOf(order, { agent, format: command.format }, planning);
   if (resume.verdict === "refused") return resume;
   // the command's own arguments first: they may name the script that an interpreter runs
-  const rest = agent ? agent.argv({ args: more, resume: resume.conversation }) : more;
-  const argv = [program, ...command.args, ...rest];
+  const line = (conversation?: string) => [
+    program,
+    ...command.args,
+    ...(agent ? agent.argv({ args: more, resume: conversation }) : more),
+  ];
+  const argv = line(resume.conversation);
   const permission = agent?.permission(argv.slice(1)) ?? "default";
   const plan = { directory: place.directory, argv, permission };
   return {
     verdict: "ready",
-    plan: { ...plan, hash: hashOf(order, plan) },
+    plan: {
+      ...plan,
+      ...(resume.conversation === undefined ? {} : { fresh_argv: line() }),
+      hash: hashOf(order, plan),
+    },
     prompt: command.prompt,
     agent,
     agentName: agent ? command.format : name,
@@ -141,9 +151,9 @@ function programOf(command: string, searchPath: string): string | undefined {
 }
 
 function resumeOf(
-  { mission_id, run }: MissionOrder,
-  agent: AgentMissions | undefined,
-  { conversationOf }: Planning,
+  { mission_id, run, agent_command }: MissionOrder,
+  { agent, format }: { agent: AgentMissions | undefined; format: string },
+  { conversationOf, settings }: Planning,
 ): { verdict: "found"; conversation?: string } | Refused {
   if (run === 1) return { verdict: "found" };
   if (!agent?.canResume)
@@ -151,7 +161,14 @@ function resumeOf(
       hint: "start a new mission, and tell it in the message what it must know",
     });
   const conversation = conversationOf(mission_id, run);
-  if (conversation !== undefined) return { verdict: "found", conversation };
+  const named = (command: string) => command || settings.default_command;
+  if (conversation) {
+    const isOwn = conversation.agent === format && named(conversation.agent_command) === named(agent_command);
+    if (isOwn) return { verdict: "found", conversation: conversation.id };
+    return refused("error", `another agent command led the conversation of mission ${mission_id}`, {
+      hint: "continue it without an agent_command, or start a new mission",
+    });
+  }
   return refused("error", `this machine no longer has the conversation of mission ${mission_id}`, {
     hint: "start a new mission, and tell it in the message what it must know",
   });

@@ -184,7 +184,9 @@ export class Launcher {
         .all()
         .filter(({ order }) => order.mission_id === missionId && order.run < run)
         .sort((a, b) => b.order.run - a.order.run)
-        .find(({ native_session_id }) => native_session_id !== undefined)?.native_session_id;
+        .flatMap(({ native_session_id: id, agent, order: { agent_command } }) =>
+          id === undefined ? [] : [{ id, agent, agent_command }],
+        )[0];
     return planLaunch(order, { projects, settings, conversationOf, searchPath: env.PATH ?? "" });
   }
 

@@ -5,6 +5,7 @@ import { nearMatches } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
 import { type Invite, type JoinAnswer, JoinInput } from "../protocol/hub-api.ts";
 import { formatInvite, newInviteSecret, parseInvite } from "../protocol/invite.ts";
+import type { Mission } from "../store/mission-store.ts";
 import type { JoinOutcome, Machine } from "../store/store.ts";
 import { fingerprint } from "../system/keys.ts";
 import { log } from "../system/log.ts";
@@ -23,7 +24,7 @@ export class Enrolment {
   readonly #parts: Parts;
   readonly #inviteUrl: () => string;
   readonly #tellNotices: () => void;
-  readonly #onRevoked: (machine: string) => Promise<void>;
+  readonly #onEnded: (missions: Mission[]) => Promise<void>;
   readonly #attempts: RateLimit;
 
   constructor(
@@ -31,13 +32,13 @@ export class Enrolment {
     options: {
       inviteUrl: () => string;
       tellNotices: () => void;
-      onRevoked: (machine: string) => Promise<void>;
+      onEnded: (missions: Mission[]) => Promise<void>;
     },
   ) {
     this.#parts = parts;
     this.#inviteUrl = options.inviteUrl;
     this.#tellNotices = options.tellNotices;
-    this.#onRevoked = options.onRevoked;
+    this.#onEnded = options.onEnded;
     this.#attempts = new RateLimit({ ...wrongCodes, now: parts.now });
   }
 
@@ -82,7 +83,7 @@ export class Enrolment {
 
   async decide(id: string, decision: "approve" | "deny" | "revoke"): Promise<JoinAnswer> {
     const { store, links, events, now } = this.#parts;
-    const { machine, changed, changes } = await store.decideMachine(id, decision, isoAt(now()));
+    const { machine, changed, changes, missions } = await store.decideMachine(id, decision, isoAt(now()));
     if (!machine) {
       const near = nearMatches(
         id,
@@ -103,7 +104,7 @@ export class Enrolment {
     events.states(changes);
     if (changed) this.#tell(machine);
     if (changes.length > 0) this.#tellNotices();
-    if (machine.status === "revoked") await this.#onRevoked(id);
+    await this.#onEnded(missions);
     return joinAnswer(machine);
   }
 

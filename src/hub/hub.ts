@@ -99,7 +99,7 @@ export class Hub {
     const enrolment = new Enrolment(this.#parts, {
       inviteUrl: () => publicUrl(config, this.port),
       tellNotices,
-      onRevoked: (machine) => missions.revoked(machine),
+      onEnded: (ended) => missions.ended(ended),
     });
     const router = new Router(this.#parts, missions);
     const logins = new Logins(this.#parts);

@@ -60,6 +60,13 @@ export class Dispatcher {
     background("mission dispatch", () => this.attempt(id));
   }
 
+  /** Why the mission's machine, which is linked, would not run it as it is given; nothing is changed. */
+  async refusal(mission: Mission): Promise<Refusal | undefined> {
+    if (!this.#parts.links.isLinked(mission.machine)) return undefined;
+    const answer = await this.#ask(mission, "mission_plan", orderOf(mission), MissionPlanAnswer);
+    return typeof answer !== "string" && answer.verdict === "refused" ? answer : undefined;
+  }
+
   /** Everything that was begun is done. */
   async settled(): Promise<void> {
     while (this.#running.size > 0) {
@@ -96,11 +103,11 @@ export class Dispatcher {
   }
 
   /** undefined: a person has to be asked. The asker can only tighten what the machine's policy says. */
-  async #allowedBy(mission: Mission, { approval }: Ready): Promise<{ by: string | null } | undefined> {
+  async #allowedBy(mission: Mission, { approval, plan }: Ready): Promise<{ by: string | null } | undefined> {
     const { from, machine, project, type, mission_id, request } = mission;
     if (request.require_approval === "always") return undefined;
     if (approval === "never") return { by: null };
-    const grant = await this.#parts.store.matchingGrant({ from, machine, project, type, mission_id });
+    const grant = await this.#parts.store.matchingGrant({ from, machine, project, type, mission_id, plan });
     return grant ? { by: grant.created_by } : undefined;
   }
 

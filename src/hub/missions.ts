@@ -24,11 +24,13 @@ import { answerTo, missionContext } from "./mission-request.ts";
 import type { Answer } from "./operations.ts";
 import { isoAt, keepForSessionMs, type Parts } from "./parts.ts";
 import { requireMachine, requireProject } from "./recipients.ts";
+import { isMember } from "./thread.ts";
 
 /** ms a cancel waits for the end of what it stops */
 const stopWaitMs = 2_000;
 
 type Ask = RouteInput & { type: Mission["type"] };
+type Task = Pick<Mission, "request" | "context" | "from" | "hash" | "text">;
 type Cancelled = { mission_id: string; status: Mission["status"]; reason?: string };
 
 export class Missions {
@@ -64,7 +66,7 @@ export class Missions {
     const what = { request, context, from, hash: contentHash(input), text: input.payload.message };
     if (request.continues !== undefined) {
       if (input.type !== "ask") throw new IntercomError("bad_request", "only an ask continues a mission");
-      return { later: this.#continue(input, request.continues, to, what) };
+      return { later: this.#continue(input, request.continues, to, what, known !== undefined) };
     }
     const place = await this.#projectOf(to, known !== undefined);
     const { message_id, new_thread_id } = input.payload;
@@ -105,14 +107,15 @@ export class Missions {
       const mission = (await this.#parts.store.mission(id)) ?? seen;
       if (mission.finished_at !== null) return cancelled(mission, "it had ended already");
       const withHub = mission.status !== "running" && mission.taken_at === null;
+      const reason = `cancelled by ${by}`;
       if (withHub) {
-        const reason = `cancelled by ${by}`;
         const moved = await this.#move(mission, { status: "cancelled", reason });
         if (moved) return cancelled(moved);
         continue;
       }
-      if (mission.cancel_requested || (await this.#move(mission, { cancel_requested: true })))
-        return this.#stopNow(mission, `cancelled by ${by}`);
+      // kept with the wish: it may be told much later
+      if (mission.cancel_requested || (await this.#move(mission, { cancel_requested: true, reason })))
+        return this.#stopNow(mission, reason);
     }
   }
 
@@ -127,14 +130,14 @@ export class Missions {
       const isHere = named?.delete(nameOf(mission));
       if (mission.taken_at === null) this.#sendOut(mission);
       else if (isHere === false && mission.taken_at < heardAt) await this.#lose(mission);
-      else if (mission.cancel_requested) this.#stop(mission, "cancelled");
+      else if (mission.cancel_requested) this.#stop(mission, mission.reason ?? "cancelled");
     }
     crashPoint("mission.present");
     for (const { mission_id, run } of missions ?? []) {
       if (!named?.has(nameOf({ mission_id, run }))) continue;
       const mission = await this.#parts.store.mission(mission_id);
       if (mission?.machine === machine && mission.run === run && mission.status === "cancelled")
-        this.#stop(mission, "cancelled");
+        this.#stop(mission, mission.reason ?? "cancelled");
     }
   }
 
@@ -150,35 +153,45 @@ export class Missions {
           reason: `it waited for 7 days: ${mission.reason ?? "not started"}`,
         });
       else if (isWaiting && links.isLinked(mission.machine)) this.#sendOut(mission);
-      else if (mission.cancel_requested && links.isLinked(mission.machine)) this.#stop(mission, "cancelled");
+      else if (mission.cancel_requested && links.isLinked(mission.machine))
+        this.#stop(mission, mission.reason ?? "cancelled");
     }
   }
 
-  /** Nothing will come from this machine any more. */
-  async revoked(machine: string): Promise<void> {
-    const reason = `machine ${machine} was revoked`;
-    for (const mission of await this.#parts.store.liveMissions(machine)) {
-      const status = mission.taken_at === null ? "failed" : "lost";
-      await this.#move(mission, { status, reason });
+  /** The store changed these with something else: who watches is told, and machines are. */
+  async ended(missions: readonly Mission[]): Promise<void> {
+    for (const mission of missions) {
+      if (mission.finished_at === null) this.#stop(mission, mission.reason ?? "cancelled");
+      else await this.#tellWithdrawn(mission);
+      tellMission(this.#parts, mission);
     }
+    if (missions.length > 0) this.#tellNotices();
   }
 
   async #continue(
     input: Ask,
     id: string,
     to: string | undefined,
-    what: Pick<Mission, "request" | "context" | "from" | "hash" | "text">,
+    what: Task,
+    known: boolean,
   ): Promise<unknown> {
     const { store, now } = this.#parts;
     for (;;) {
       const mission = await store.mission(id);
-      if (!mission || !isAsker(mission, what.from))
+      const members = mission && (await store.members(mission.thread_id));
+      if (!mission || !members || !isAsker(mission, what.from, members))
         throw new IntercomError("unknown_mission", `there is no mission ${id} of yours`);
       const place = `${mission.machine}/${mission.project}`;
       if (to !== undefined && to !== place)
         throw new IntercomError("bad_request", `mission ${id} is in ${place}, not in ${to}`);
+      const next = continuing(mission, what);
+      // a refusal must not replace what the run before left
+      const refusal =
+        known || mission.finished_at === null ? undefined : await this.#dispatcher.refusal(next);
+      if (refusal) return answerTo({ mission, refusal });
       const outcome = await store.continueMission(id, mission.version, {
         ...what,
+        request: next.request,
         message_id: input.payload.message_id,
         to_agent: place,
         at: isoAt(now()),
@@ -290,17 +303,25 @@ export class Missions {
     const moved = await store.moveMission(mission_id, version, change, isoAt(now()));
     if (!moved) return undefined;
     crashPoint("mission.moved");
-    if (status === "pending_approval") {
-      const [withdrawn] = await store.approvals({ all: true, mission_id, limit: 1 });
-      if (withdrawn) tellApproval(this.#parts, withdrawn);
-    }
+    if (status === "pending_approval") await this.#tellWithdrawn(moved);
     tellMission(this.#parts, moved);
     if (moved.finished_at !== null) this.#tellNotices();
     return moved;
   }
+
+  async #tellWithdrawn({ mission_id }: Mission): Promise<void> {
+    const [newest] = await this.#parts.store.approvals({ all: true, mission_id, limit: 1 });
+    if (newest?.status === "withdrawn") tellApproval(this.#parts, newest);
+  }
 }
 
 const nameOf = ({ mission_id, run }: { mission_id: string; run: number }) => `${mission_id} ${run}`;
+
+/** The further run as it would stand. Its conversation is known only to the agent that led it. */
+function continuing(mission: Mission, task: Task): Mission {
+  const agent_command = task.request.agent_command || mission.request.agent_command;
+  return { ...mission, ...task, request: { ...task.request, agent_command }, run: mission.run + 1 };
+}
 
 function cancelled({ mission_id, status, reason: why }: Mission, reason = why ?? undefined): Cancelled {
   return { mission_id, status, ...(reason === undefined ? {} : { reason }) };
@@ -316,7 +337,8 @@ function mayCancel(caller: Caller, { from }: Mission, session: string | undefine
 }
 
 /** Any session of the asker's project may go on with it, and the person with every one. */
-function isAsker({ from }: Mission, who: From): boolean {
+function isAsker({ from }: Mission, who: From, members: readonly Address[]): boolean {
   if (who.kind === "human") return true;
-  return from.kind === "session" && from.machine === who.machine && from.project === who.project;
+  const isOurs = from.kind === "session" && from.machine === who.machine && from.project === who.project;
+  return isOurs && isMember(members, who.machine, undefined);
 }

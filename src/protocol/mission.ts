@@ -115,6 +115,8 @@ export const LaunchPlan = z.object({
   directory: z.string(),
   /** without the task, which travels over stdin */
   argv: z.array(z.string()),
+  /** argv of a run that continues no conversation, where this one does: what a grant holds for */
+  fresh_argv: z.array(z.string()).optional(),
   /** the agent's permission mode in words, `default` where nothing is set */
   permission: z.string(),
   /** sha-256, hex, of the order and the fields above: what was approved is what runs */
@@ -303,6 +305,11 @@ export const Approval = z.object({
   level: ApprovalLevel,
   label: z.string().optional(),
   plan: LaunchPlan,
+  /** what the asker gave along with the text, all of which the agent is told */
+  files: MissionOrder.shape.files,
+  context: MissionOrder.shape.context,
+  timeout: MissionOrder.shape.timeout,
+  agent_command: MissionOrder.shape.agent_command,
   requested_at: Timestamp,
   expires_at: Timestamp,
   decided_at: Timestamp.nullable(),
@@ -320,6 +327,9 @@ export const Grant = z.object({
   type: MissionType,
   /** scope `mission` only */
   mission_id: z.string().nullable(),
+  /** argv and permission that were approved: anything else is asked about again */
+  command: z.array(z.string()),
+  permission: z.string(),
   created_at: Timestamp,
   created_by: z.string(),
 });

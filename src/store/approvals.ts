@@ -2,19 +2,24 @@
 // mission's next state are one write. Every function runs inside a transaction of the caller.
 import type { Database } from "bun:sqlite";
 import { formatAddress } from "../protocol/address.ts";
-import type { Approval, Grant } from "../protocol/mission.ts";
+import type { Approval, Grant, LaunchPlan } from "../protocol/mission.ts";
 import type { ApprovalOutcome, Mission, MissionStore, NewApproval } from "./mission-store.ts";
 import { applyChange, findMission } from "./missions.ts";
 
-type Row = Omit<Approval, "from" | "to" | "plan" | "label"> & {
+type Given = "files" | "context" | "timeout" | "agent_command";
+type Row = Omit<Approval, "from" | "to" | "plan" | "label" | Given> & {
   run: number;
+  request: string;
+  context: string;
   from_agent: string;
   to_agent: string;
   plan: string;
   label: string | null;
 };
 const columns = `id, mission_id, run, status, from_agent, to_agent, type, text, level, label, plan, requested_at,
-  expires_at, decided_at, decided_by`;
+  expires_at, decided_at, decided_by, request, context`;
+const table = `(SELECT a.*, r.request, r.context FROM approvals a
+  JOIN mission_runs r ON r.mission_id = a.mission_id AND r.run = a.run)`;
 
 export function requestApproval(
   db: Database,
@@ -45,7 +50,7 @@ export function listApprovals(
 ): Approval[] {
   return db
     .query<Row, { all: number; mission: string | null; limit: number }>(
-      `SELECT ${columns} FROM approvals WHERE ($all = 1 OR status = 'pending')
+      `SELECT ${columns} FROM ${table} WHERE ($all = 1 OR status = 'pending')
          AND ($mission IS NULL OR mission_id = $mission) ORDER BY seq DESC LIMIT $limit`,
     )
     .all({ all: all ? 1 : 0, mission: mission_id ?? null, limit })
@@ -77,7 +82,8 @@ export function decideApproval(
     plan_hash: approval.plan.hash,
     approved_by: by,
   } as const;
-  const grant = how.scope === "once" ? undefined : addGrant(db, mission, how.scope, how);
+  const { scope } = how;
+  const grant = scope === "once" ? undefined : addGrant(db, mission, approval.plan, { ...how, scope });
   return {
     outcome: "decided",
     approval,
@@ -89,7 +95,7 @@ export function decideApproval(
 export function expireApprovals(db: Database, at: string): { approval: Approval; mission: Mission }[] {
   return db
     .query<Row, [string]>(
-      `SELECT ${columns} FROM approvals WHERE status = 'pending' AND expires_at <= ? ORDER BY seq`,
+      `SELECT ${columns} FROM ${table} WHERE status = 'pending' AND expires_at <= ? ORDER BY seq`,
     )
     .all(at)
     .flatMap((row) => {
@@ -113,18 +119,29 @@ export function allGrants(db: Database): Grant[] {
 /** The narrowest that matches. */
 export function matchingGrant(
   db: Database,
-  { from, machine, project, type, mission_id }: Parameters<MissionStore["matchingGrant"]>[0],
+  { from, machine, project, type, mission_id, plan }: Parameters<MissionStore["matchingGrant"]>[0],
 ): Grant | undefined {
-  type Where = { from: string; place: string; to: string; type: string; mission_id: string };
+  type Where = Record<"from" | "place" | "to" | "type" | "mission_id" | "command" | "permission", string>;
+  const to = `${machine}/${project}`;
+  const { permission } = plan;
   const row = db
     .query<GrantRow, Where>(
-      `SELECT ${grantColumns} FROM grants WHERE revoked_at IS NULL AND to_agent = $to AND (
+      `SELECT ${grantColumns} FROM grants WHERE revoked_at IS NULL AND to_agent = $to
+         AND command = $command AND permission = $permission AND (
          (scope = 'mission' AND from_agent = $place AND mission_id = $mission_id)
          OR (scope = 'session' AND from_agent = $from AND type = $type)
          OR (scope = 'always' AND from_agent = $place AND type = $type))
        ORDER BY scope = 'always', scope = 'session', seq DESC LIMIT 1`,
     )
-    .get({ from: formatAddress(from), place: placeOf(from), to: `${machine}/${project}`, type, mission_id });
+    .get({
+      from: formatAddress(from),
+      place: placeOf(from),
+      to,
+      type,
+      mission_id,
+      command: commandOf(plan),
+      permission,
+    });
   return row ? grantFromRow(row) : undefined;
 }
 
@@ -137,11 +154,19 @@ export function revokeGrant(db: Database, id: string, at: string): Grant | undef
   return row ? grantFromRow(row) : undefined;
 }
 
+/** All that name this machine, on either side. */
+export function revokeGrantsOf(db: Database, machine: string, at: string): void {
+  db.query(
+    `UPDATE grants SET revoked_at = $at WHERE revoked_at IS NULL
+       AND $place IN (substr(from_agent, 1, length($place)), substr(to_agent, 1, length($place)))`,
+  ).run({ at, place: `${machine}/` });
+}
+
 function addGrant(
   db: Database,
   mission: Mission,
-  scope: Grant["scope"],
-  { grant_id, at, by }: { grant_id: string; at: string; by: string },
+  plan: LaunchPlan,
+  { scope, grant_id, at, by }: { scope: Grant["scope"]; grant_id: string; at: string; by: string },
 ): Grant {
   const { from, machine, project, type } = mission;
   const grant: Grant = {
@@ -151,15 +176,20 @@ function addGrant(
     to: `${machine}/${project}`,
     type,
     mission_id: scope === "mission" ? mission.mission_id : null,
+    command: plan.fresh_argv ?? plan.argv,
+    permission: plan.permission,
     created_at: at,
     created_by: by,
   };
   db.query(
-    `INSERT INTO grants (id, scope, from_agent, to_agent, type, mission_id, created_at, created_by)
-     VALUES ($id, $scope, $from, $to, $type, $mission_id, $created_at, $created_by)`,
-  ).run(grant);
+    `INSERT INTO grants (id, scope, from_agent, to_agent, type, mission_id, command, permission, created_at, created_by)
+     VALUES ($id, $scope, $from, $to, $type, $mission_id, $command, $permission, $created_at, $created_by)`,
+  ).run({ ...grant, command: commandOf(plan) });
   return grant;
 }
+
+/** As a grant keeps it: what runs, whichever conversation it goes on with. */
+const commandOf = ({ argv, fresh_argv }: LaunchPlan): string => JSON.stringify(fresh_argv ?? argv);
 
 /** An agent's machine and project, whichever session of it asks; the person is the person. */
 function placeOf(from: Mission["from"]): string {
@@ -176,22 +206,32 @@ function close(db: Database, { id }: Row, status: Approval["status"], at: string
 }
 
 function findRow(db: Database, id: string): Row | undefined {
-  return db.query<Row, [string]>(`SELECT ${columns} FROM approvals WHERE id = ?`).get(id) ?? undefined;
+  return db.query<Row, [string]>(`SELECT ${columns} FROM ${table} WHERE id = ?`).get(id) ?? undefined;
 }
 
-function fromRow({ run: _, from_agent, to_agent, plan, label, ...row }: Row): Approval {
+function fromRow({ run: _, from_agent, to_agent, plan, label, request, context, ...row }: Row): Approval {
+  const { files, timeout, agent_command }: Mission["request"] = JSON.parse(request);
   return {
     ...row,
     from: from_agent,
     to: to_agent,
     plan: JSON.parse(plan),
     ...(label === null ? {} : { label }),
+    files,
+    context: JSON.parse(context),
+    ...(timeout === undefined ? {} : { timeout }),
+    agent_command,
   };
 }
 
-type GrantRow = Omit<Grant, "from" | "to"> & { from_agent: string; to_agent: string };
-const grantColumns = "id, scope, from_agent, to_agent, type, mission_id, created_at, created_by";
+type GrantRow = Omit<Grant, "from" | "to" | "command"> & {
+  from_agent: string;
+  to_agent: string;
+  command: string;
+};
+const grantColumns =
+  "id, scope, from_agent, to_agent, type, mission_id, command, permission, created_at, created_by";
 
-function grantFromRow({ from_agent, to_agent, ...row }: GrantRow): Grant {
-  return { ...row, from: from_agent, to: to_agent };
+function grantFromRow({ from_agent, to_agent, command, ...row }: GrantRow): Grant {
+  return { ...row, from: from_agent, to: to_agent, command: JSON.parse(command) };
 }

@@ -1,8 +1,11 @@
 // Machines, invites and nonces in SQLite. Every function runs inside a transaction of the caller.
 import type { Database } from "bun:sqlite";
+import { revokeGrantsOf } from "./approvals.ts";
 import { failWaiting } from "./deliveries.ts";
 import { endLogins } from "./logins.ts";
-import type { Decision, JoinOutcome, JoinRequest, Machine, MachineStatus, StateRecord } from "./store.ts";
+import { leaveThreads } from "./messages.ts";
+import { endMissionsOf } from "./missions.ts";
+import type { Decision, JoinOutcome, JoinRequest, Machine, MachineStatus } from "./store.ts";
 
 const columns =
   "id, public_key, fingerprint, status, epoch, display_name, description, created_at, last_seen";
@@ -62,11 +65,16 @@ export function decideMachine(
 ): Decision {
   const known = findMachine(db, id);
   const [from, to] = decisions[decision];
-  if (!known || !from.includes(known.status)) return { machine: known, changed: false, changes: [] };
+  if (!known || !from.includes(known.status))
+    return { machine: known, changed: false, changes: [], missions: [] };
   db.query("UPDATE machines SET status = ?, epoch = epoch + 1 WHERE id = ?").run(to, id);
-  if (to === "revoked") endLogins(db, id);
-  const changes: StateRecord[] = to === "revoked" ? failWaiting(db, id, `machine ${id} was revoked`, at) : [];
-  return { machine: findMachine(db, id), changed: true, changes };
+  if (to === "approved") return { machine: findMachine(db, id), changed: true, changes: [], missions: [] };
+  // another key may join under this name: nothing that was allowed to this one may be left for it
+  revokeGrantsOf(db, id, at);
+  endLogins(db, id);
+  const reason = `machine ${id} was ${to}`;
+  const missions = endMissionsOf(db, id, reason, at);
+  return { machine: findMachine(db, id), changed: true, changes: failWaiting(db, id, reason, at), missions };
 }
 
 /** decision → from which states, to which. Who was turned away comes back by an invite, not by a second look. */
@@ -124,6 +132,8 @@ function joined(
   request: JoinRequest,
   status: MachineStatus,
 ): JoinOutcome {
+  // another machine under this name: it is in none of the earlier one's threads and missions
+  if (known && known.public_key !== request.public_key) leaveThreads(db, known.id);
   const machine = save(db, known, request, status);
   return { outcome: "joined", machine, fresh: known?.status !== status };
 }

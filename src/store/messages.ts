@@ -176,6 +176,11 @@ export function addMember(db: Database, thread: string, member: Address): void {
   ).run({ thread, kind: member.kind, address: formatAddress(member), ...place(member) });
 }
 
+/** Nothing that was said with the machine's sessions so far is theirs any more. */
+export function leaveThreads(db: Database, machine: string): void {
+  db.query("DELETE FROM thread_members WHERE kind = 'session' AND machine_id = ?").run(machine);
+}
+
 export function insertMessage(db: Database, message: NewMessage): void {
   const from = message.from.kind === "hub" ? undefined : message.from;
   const { machine, session } = from ? place(from) : { machine: null, session: null };

@@ -48,7 +48,9 @@ function asChange(mission: Mission, change: MissionChange): RunChange | undefine
   };
   if (status !== "running") return { status, reason: reason ?? null, finished_at: at, ...numbers };
   if (mission.status === "running") return undefined;
-  return { status, reason: reason ?? null, started_at: at, ...numbers };
+  // a wish to cancel keeps its author until the end
+  const kept = mission.cancel_requested ? mission.reason : null;
+  return { status, reason: reason ?? kept, started_at: at, ...numbers };
 }
 
 /** Those that come next, in order; what is known or leaves a gap is left out. */

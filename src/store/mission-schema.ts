@@ -110,6 +110,9 @@ export const missionSchema = `
     to_agent TEXT NOT NULL,
     type TEXT NOT NULL,
     mission_id TEXT,
+    -- JSON: the argv that was approved
+    command TEXT NOT NULL,
+    permission TEXT NOT NULL,
     created_at TEXT NOT NULL,
     created_by TEXT NOT NULL,
     revoked_at TEXT

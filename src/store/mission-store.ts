@@ -4,6 +4,7 @@ import type { Address } from "../protocol/address.ts";
 import type {
   Approval,
   Grant,
+  LaunchPlan,
   MissionChange,
   MissionEntry,
   MissionOrder,
@@ -214,6 +215,7 @@ export interface MissionStore {
     project: string;
     type: MissionType;
     mission_id: string;
+    plan: LaunchPlan;
   }): Promise<Grant | undefined>;
   /** undefined: there is none, or it was revoked. */
   revokeGrant(id: string, at: string): Promise<Grant | undefined>;

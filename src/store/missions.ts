@@ -103,6 +103,8 @@ export function listMissions(
     .query<Row, Where>(
       `SELECT ${columns} FROM ${current}
        WHERE ($status IS NULL OR r.status = $status)
+         AND ($machine IS NULL OR EXISTS (SELECT 1 FROM thread_members t
+           WHERE t.thread_id = m.thread_id AND t.kind = 'session' AND t.machine_id = $machine))
          AND ($machine IS NULL
            OR (m.machine_id = $machine AND ($session IS NULL OR m.id = $session))
            OR m.id IN (SELECT mission_id FROM mission_runs
@@ -140,6 +142,26 @@ export function moveMission(
       "UPDATE approvals SET status = 'withdrawn', decided_at = ? WHERE mission_id = ? AND run = ? AND status = 'pending'",
     ).run(at, id, mission.run);
   return applyChange(db, mission, change, at);
+}
+
+/**
+ * A machine was turned away: its own runs end, and what it asked for does not begin. What another machine has
+ * begun for it goes on; what waits there for its turn is to be cancelled.
+ */
+export function endMissionsOf(db: Database, machine: string, reason: string, at: string): Mission[] {
+  return liveMissions(db).flatMap((mission) => {
+    const change = turnedAway(mission, machine, reason);
+    return change ? (moveMission(db, mission.mission_id, mission.version, change, at) ?? []) : [];
+  });
+}
+
+function turnedAway(mission: Mission, machine: string, reason: string): MissionTransition | undefined {
+  const isHere = mission.machine === machine;
+  const isAsker = mission.from.kind === "session" && mission.from.machine === machine;
+  if (!isHere && !isAsker) return undefined;
+  if (mission.taken_at === null && mission.status !== "running") return { status: "failed", reason };
+  if (isHere) return { status: "lost", reason };
+  return mission.status === "queued" ? { cancel_requested: true, reason } : undefined;
 }
 
 /** Writes the change of a run that is not over. Whether it may follow is the caller's business. */

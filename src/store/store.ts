@@ -6,7 +6,7 @@ import type { Address } from "../protocol/address.ts";
 import type { Presence, Receipt } from "../protocol/hub-api.ts";
 import type { Message, MessageState, MessageType, Priority } from "../protocol/message.ts";
 import type { ProjectReport, SessionReport } from "../protocol/session.ts";
-import type { MissionStore } from "./mission-store.ts";
+import type { Mission, MissionStore } from "./mission-store.ts";
 import type { TelegramStore } from "./telegram-store.ts";
 
 export type MachineStatus = "pending" | "approved" | "denied" | "revoked";
@@ -38,7 +38,13 @@ export type JoinOutcome =
   | { outcome: "taken" | "invite_invalid" | "too_many_pending" | "denied" | "revoked" };
 
 /** `undefined` machine: there is none of that name. `changed` false: it was so before, or may not become so. */
-export type Decision = { machine: Machine | undefined; changed: boolean; changes: StateRecord[] };
+export type Decision = {
+  machine: Machine | undefined;
+  changed: boolean;
+  changes: StateRecord[];
+  /** that changed with it */
+  missions: Mission[];
+};
 
 export type Session = SessionReport & { machine_id: string; ended_at: string | null };
 export type Project = ProjectReport & { machine_id: string };

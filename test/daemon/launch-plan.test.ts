@@ -2,7 +2,7 @@
 // it.
 import { expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, symlinkSync } from "node:fs";
-import { orderOf, Scene, sceneOf, script } from "./launcher-scene.ts";
+import { keyOf, orderOf, Scene, sceneOf, script } from "./launcher-scene.ts";
 
 const planOf = (scene: Scene, more: Parameters<typeof orderOf>[1] = {}) =>
   scene.launcher.plan(orderOf(1, more));
@@ -134,6 +134,29 @@ test.each([
   script(root, "claude", "true");
   using scene = new Scene({ default_command: "claude", default_args }, root);
   expect(ready(scene).permission).toBe(words);
+});
+
+test("a conversation is resumed by the command that led it, and by no other", async () => {
+  const root = mkdtempSync("/tmp/aii-msn-");
+  const line = JSON.stringify({ type: "system", subtype: "init", session_id: "c-1" });
+  script(root, "claude", `cat >/dev/null; echo '${line}'; echo '{"type":"result","result":"ok"}'`);
+  const other = { command: "claude", args: ["--other"], format: "claude" };
+  using scene = new Scene({ default_command: "claude", commands: { other } }, root);
+  scene.launcher.start();
+  const first = orderOf(1);
+  scene.begin(first);
+  await scene.hub.end(keyOf(first));
+  expect(planOf(scene, { run: 2, agent_command: "other" })).toMatchObject({
+    verdict: "refused",
+    status: "error",
+    reason: `another agent command led the conversation of mission ${first.mission_id}`,
+  });
+  const fresh = ready(scene).argv;
+  for (const agent_command of ["", "claude"]) {
+    const plan = ready(scene, { run: 2, agent_command });
+    expect(plan.argv).toContain("c-1");
+    expect(plan.fresh_argv).toEqual(fresh);
+  }
 });
 
 test("text agents cannot continue", () => {

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import type { ApprovalDecided, ApprovalList } from "../../src/protocol/mission.ts";
 import { ask, decide, detail, Launcher, pending, responded, responses } from "./launcher.ts";
-import { Peer } from "./peer.ts";
+import { Peer, routeInput } from "./peer.ts";
 import { type Reply, startHub, type TestHub } from "./rig.ts";
 
 let hub: TestHub;
@@ -56,6 +56,17 @@ test("asked at once, decided later: the whole text, exactly what would run, the 
   await limn.end(id);
   // `once` leaves nothing
   expect(await ask(mac, "web@s-a", "again")).toMatchObject({ status: "pending_approval" });
+  await decide(hub, "deny");
+});
+
+test("the card has everything that the agent is told: messages handed over, files, time, command", async () => {
+  const chat = routeInput("mac/web@s-a", "limn/api@s-b", "as we said", {});
+  const { thread_id } = await mac.request<{ thread_id: string }>("route", chat);
+  const given = { files: ["a b.md"], timeout: 90, agent_command: "claude" };
+  await ask(mac, "web@s-a", "do it", { mission: { ...given, context_thread: thread_id } });
+  expect(await pending(hub)).toMatchObject([
+    { text: "do it", ...given, context: [{ from_agent: "mac/web@s-a", message: "as we said" }] },
+  ]);
   await decide(hub, "deny");
 });
 
@@ -168,6 +179,18 @@ test("an asker can tighten, never loosen", async () => {
   limn.level = "once";
   expect(await wish("never")).toMatchObject({ status: "pending_approval" });
   await decide(hub, "deny");
+});
+
+test("a grant holds for what was shown: another command is put to the person", async () => {
+  await ask(mac, "web@s-a", "x");
+  const { grant } = decided(await decide(hub, "approve", "always"));
+  expect(grant).toMatchObject({ command: ["agent", "-p"], permission: "default" });
+  limn.argv = ["other-agent", "--yolo"];
+  expect(await ask(mac, "web@s-a", "y")).toMatchObject({ status: "pending_approval" });
+  await decide(hub, "deny");
+  limn.argv = ["agent", "-p"];
+  expect(await ask(mac, "web@s-a", "z")).toMatchObject({ status: "launched" });
+  await revokeAll();
 });
 
 test("always_allow survives a restart", async () => {

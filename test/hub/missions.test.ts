@@ -243,6 +243,23 @@ test("a finished mission goes on: same id, same thread, next run; a running one 
   third.close();
 });
 
+test("a continuation is for the agent that ran before, unless another is named", async () => {
+  const { mission_id: id = "" } = await ask(mac, "web@s-a", "begin", { mission: { agent_command: "other" } });
+  await limn.end(id);
+  for (const [run, named, expected] of [
+    [2, undefined, "other"],
+    [3, "claude", "claude"],
+    [4, undefined, "claude"],
+  ] as const) {
+    const mission = { continues: id, ...(named ? { agent_command: named } : {}) };
+    expect(await ask(mac, "web@s-a", "more", { mission, to: undefined })).toMatchObject({
+      status: "launched",
+    });
+    expect(limn.starts.at(-1)?.order).toMatchObject({ run, agent_command: expected });
+    await limn.end(id, "completed", { run });
+  }
+});
+
 test("who may see it: both ends, the machine that runs it, the person; to others there is none", async () => {
   const other = await Peer.online(hub, "other", "web@s-a");
   const { mission_id: id = "" } = await ask(mac, "web@s-a", "secret");

@@ -76,7 +76,9 @@ test.each([
   stage = await setStage();
   stage.limn.level = "once";
   const task = `do <this> & that\n${"a long line of the task. ".repeat(400)}\nand the very end`;
-  const { mission_id: id = "", status } = await ask(stage.mac, "web@s-a", task);
+  const { mission_id: id = "", status } = await ask(stage.mac, "web@s-a", task, {
+    mission: { files: ["a b.md", "README.md"], timeout: 90, agent_command: "claude" },
+  });
   expect(status).toBe("pending_approval");
   const last = await stage.fake.sees("and the very end", "outside");
   const [approval] = await pending(stage.hub);
@@ -85,6 +87,7 @@ test.each([
   expect(whole.includes(task)).toBe(true);
   expect(whole).toContain(`🔐 Approval ${approval?.id} · ${id}`);
   expect(whole).toContain("Directory: /api\nCommand: agent -p\nPermission mode: default");
+  expect(whole).toContain('Files: "a b.md" README.md\nAgent command: claude\nTime limit: 90 s\n');
   expect(parts.map(({ buttons }) => buttons.length)).toEqual([...parts.slice(1).map(() => 0), 4]);
   expect(last.quiet).toBe(false);
   expect(stage.limn.starts).toEqual([]);

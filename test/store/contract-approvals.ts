@@ -5,6 +5,8 @@ import type { Store } from "../../src/store/store.ts";
 import { a, at, created, human, type newMission } from "./fixtures.ts";
 
 const plan = { directory: "/api", argv: ["agent"], permission: "default", hash: "0".repeat(64) };
+const resumedPlan = { ...plan, argv: ["agent", "--resume", "c"], fresh_argv: ["agent"] };
+const otherPlan = { ...plan, argv: ["agent", "--yolo"] };
 let made = 0;
 const newApproval = ({ mission_id, run }: Mission, more: Partial<NewApproval> = {}): NewApproval => ({
   id: `a-${String(made++).padStart(12, "0")}`,
@@ -110,6 +112,7 @@ export function approvalContract(store: () => Store): void {
       project: "api",
       type: "ask",
       mission_id: mission.mission_id,
+      plan,
     } as const;
     const cases = [
       [base, ["mission", "session", "always"]],
@@ -123,12 +126,24 @@ export function approvalContract(store: () => Store): void {
       [{ ...base, machine: "mac" }, []],
       // a mission that goes on is the same mission, however its next task is put
       [{ ...base, type: "start_agent" as const }, ["mission"]],
+      // the conversation that is gone on with is no part of what was allowed
+      [{ ...base, plan: resumedPlan }, ["mission", "session", "always"]],
+      [{ ...base, plan: { ...plan, hash: "1".repeat(64) } }, ["mission", "session", "always"]],
+      [{ ...base, plan: otherPlan }, []],
+      [{ ...base, plan: { ...plan, permission: "bypassPermissions" } }, []],
     ] as const;
     for (const scope of ["mission", "session", "always"] as const) {
       const next = scope === "mission" ? { approval, mission } : await asked();
       const decided = await store().decideApproval(next.approval.id, "approve", how({ scope }));
       const grant = decided.outcome === "decided" ? decided.grant : undefined;
-      expect(grant).toMatchObject({ scope, created_by: "ann", to: "limn/api", type: "ask" });
+      expect(grant).toMatchObject({
+        scope,
+        created_by: "ann",
+        to: "limn/api",
+        type: "ask",
+        command: ["agent"],
+        permission: "default",
+      });
       for (const [ask, scopes] of cases) {
         const expected = (scopes as readonly string[]).includes(scope) ? grant?.id : undefined;
         expect([scope, ask, (await store().matchingGrant(ask))?.id]).toEqual([scope, ask, expected]);
@@ -145,7 +160,13 @@ export function approvalContract(store: () => Store): void {
       const decided = await store().decideApproval(approval.id, "approve", how({ scope }));
       if (decided.outcome !== "decided") throw new Error(decided.outcome);
       expect(decided.grant).toMatchObject({ from: "human" });
-      const ask = { machine: "limn", project: "api", type: "ask", mission_id: "m-20261122-000000" } as const;
+      const ask = {
+        machine: "limn",
+        project: "api",
+        type: "ask",
+        mission_id: "m-20261122-000000",
+        plan,
+      } as const;
       expect(await store().matchingGrant({ ...ask, from: human })).toMatchObject({ scope });
       expect(await store().matchingGrant({ ...ask, from: a })).toBeUndefined();
       await store().revokeGrant(decided.grant?.id ?? "", at(20));
@@ -183,6 +204,27 @@ export function approvalContract(store: () => Store): void {
     await store().useLoginCode("code", login);
     await store().decideMachine("limn", "revoke", at(7));
     expect(await store().login("t", "limn", at(8))).toBeUndefined();
+  });
+
+  test.each(["mac", "limn"])("revoking %s takes its grants back and ends what waits", async (machine) => {
+    const granted = await asked();
+    await store().decideApproval(granted.approval.id, "approve", how({ scope: "always" }));
+    const waits = await asked();
+    const other = await asked({ from: human, machine: "hubhost" });
+    const { missions } = await store().decideMachine(machine, "revoke", at(20));
+    expect(missions.map(({ mission_id }) => mission_id).sort()).toEqual(
+      [granted, waits].map(({ mission }) => mission.mission_id).sort(),
+    );
+    expect(await store().grants()).toEqual([]);
+    expect(await store().approval(waits.approval.id)).toMatchObject({ status: "withdrawn" });
+    expect(await store().mission(waits.mission.mission_id)).toMatchObject({
+      status: "failed",
+      reason: `machine ${machine} was revoked`,
+    });
+    expect(await store().decideApproval(waits.approval.id, "approve", how())).toMatchObject({
+      outcome: "was_decided",
+    });
+    expect(await store().mission(other.mission.mission_id)).toMatchObject({ status: "pending_approval" });
   });
 
   test("whom a send meant first is kept", async () => {

@@ -4,7 +4,7 @@ import type { Delivery, StoredMessage } from "../../store/store.ts";
 import type { TelegramItem } from "../../store/telegram-store.ts";
 import type { HubView } from "./hub-view.ts";
 import { type Block, bold, code, lines, plain, pre, quote } from "./markup.ts";
-import { missionBlocks } from "./mission-card.ts";
+import { missionBlocks, word } from "./mission-card.ts";
 import { cardId, isSpoken } from "./names.ts";
 import { bodyOf } from "./prompts.ts";
 import type { Words } from "./words.ts";
@@ -199,11 +199,20 @@ function textCard({ body }: TelegramItem): Card {
 /** The task whole, and exactly what would run. */
 function approvalBlocks(w: Words, approval: Approval): Block[] {
   const { id, type, from, to, text, plan, label, expires_at, mission_id } = approval;
+  const { context, files, agent_command, timeout } = approval;
   return lines(
     [bold(w.approval), plain(` ${id} · ${mission_id}`)],
     plain(`${w.message[type]}: ${from} → ${to}`),
     plain(`${w.task}:`),
     quote(text),
+    ...context.flatMap(({ from_agent, message }, at) => [
+      ...(at === 0 ? [plain(`${w.handedOver}:`)] : []),
+      plain(`${from_agent}:`),
+      quote(message),
+    ]),
+    files.length === 0 ? undefined : [plain(`${w.files}: `), code(files.map(word).join(" "))],
+    agent_command === "" ? undefined : [plain(`${w.agent}: `), code(agent_command)],
+    timeout === undefined ? undefined : plain(`${w.timeLimit}: ${timeout} s`),
     [plain(`${w.directory}: `), code(plan.directory)],
     [plain(`${w.command}: `), code(plan.argv.map(word).join(" "))],
     [plain(`${w.permission}: `), code(plan.permission)],
@@ -215,6 +224,3 @@ function approvalBlocks(w: Words, approval: Approval): Block[] {
     ),
   );
 }
-
-/** An argument with spaces is told apart from two arguments. */
-const word = (argument: string) => (/^[\w./:=@%+,-]+$/.test(argument) ? argument : JSON.stringify(argument));

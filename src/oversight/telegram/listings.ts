@@ -3,7 +3,7 @@ import type { ChatAnswer } from "../../protocol/message.ts";
 import type { Grant, ListedMission, MissionDetail } from "../../protocol/mission.ts";
 import type { ListedAgent, ListedMachine } from "../../protocol/session.ts";
 import { type Block, bold, code, lines, plain } from "./markup.ts";
-import { clip, oneLine } from "./mission-card.ts";
+import { clip, oneLine, word } from "./mission-card.ts";
 import type { Words } from "./words.ts";
 
 const textLimit = 160;
@@ -74,9 +74,11 @@ export function grantLines(w: Words, grants: readonly Grant[]): Block[] {
   return lines(
     plain(w.policy),
     bold(`${w.grants}:`),
-    ...grants.map(({ id, scope, from, to, type, created_by }): Block[] => [
+    ...grants.map(({ id, scope, from, to, type, created_by, command, permission }): Block[] => [
       code(id),
-      plain(` ${scope}: ${from} → ${to} (${type}), ${created_by}`),
+      plain(` ${scope}: ${from} → ${to} (${type}), ${created_by}: `),
+      code(command.map(word).join(" ")),
+      plain(` (${permission})`),
     ]),
     plain(w.revokeHint),
   );

@@ -36,3 +36,7 @@ export function missionBlocks(w: Words, mission: Mission, entries: readonly Miss
 export const clip = (text: string, most: number): string =>
   text.length > most ? `${text.slice(0, most - 1)}…` : text;
 export const oneLine = (text: string): string => text.replace(/\s+/g, " ").trim();
+
+/** An argument with spaces is told apart from two arguments. */
+export const word = (argument: string) =>
+  /^[\w./:=@%+,-]+$/.test(argument) ? argument : JSON.stringify(argument);
