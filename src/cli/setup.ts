@@ -84,7 +84,6 @@ export const setup = command({
       );
     }
     const notes: string[] = [];
-    if (!integrations.some((integration) => integration.isPresent())) notes.push(noAgent());
     for (const step of due) notes.push(...(await step.run()));
     await finish(steps, notes, args.json);
   },
@@ -208,11 +207,6 @@ async function background({ join }: Choice): Promise<Step> {
     if (error.code !== "not_supported") throw error;
     return { title, changes: [], run: async () => [withoutService(error, mode)] };
   }
-}
-
-function noAgent(): string {
-  const names = integrations.map(({ name }) => name).join(", ");
-  return `no agent CLI is here (looked for: ${names}); once there is one: ai-intercom setup`;
 }
 
 function withoutService({ message, code }: IntercomError, mode: Mode): string {
