@@ -238,7 +238,7 @@ function show(steps: readonly Step[]): void {
 async function finish(steps: readonly Step[], notes: string[], asJson: boolean): Promise<void> {
   const { mode } = loadConfig();
   const isPending = notes.some((note) => note.startsWith("asked "));
-  const proof = isPending || mode === "hub" ? undefined : await selfTest(mode);
+  const proof = isPending || mode === "hub" ? undefined : await selfTest(mode, resolve(homeDirectory()));
   if (asJson) {
     const found = steps.flatMap(({ found = [] }) => found);
     const changes = steps.flatMap(({ title, changes }) => changes.map((change) => ({ part: title, change })));

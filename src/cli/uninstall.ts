@@ -8,12 +8,11 @@ import { inspectConfig } from "../system/config.ts";
 import { refuseForeignHome, removeHome } from "../system/home-removal.ts";
 import { takeLock } from "../system/lock.ts";
 import { homeDirectory, homePaths } from "../system/paths.ts";
-import { ownProgram } from "../system/program.ts";
 import { command, json } from "./command.ts";
 import { agentNames, dryRun, knownAgent, showReport } from "./install.ts";
 import { bold, print, printJson } from "./output.ts";
 import type { ServiceManager } from "./service/manager.ts";
-import { serviceManager } from "./service/this-computer.ts";
+import { servicesOf } from "./service/this-computer.ts";
 import { confirmed } from "./setup/questions.ts";
 import { refuseInUse } from "./uninstall/in-use.ts";
 
@@ -104,28 +103,6 @@ async function planned(keepData: boolean): Promise<Plan> {
     })),
   );
   return { agents, services, home: goes ? home : undefined, notes: goes ? storedElsewhere(home) : [] };
-}
-
-/** The service definitions that name this home; another home's is none of ours. */
-async function servicesOf(home: string): Promise<ServiceManager[]> {
-  const managers = [() => serviceManager({ system: false })];
-  if (process.platform === "linux" && process.getuid?.() === 0)
-    managers.push(() => serviceManager({ system: true }));
-  const found: ServiceManager[] = [];
-  for (const make of managers) {
-    if (process.platform !== "linux" && process.platform !== "darwin") break;
-    const manager = make();
-    if (existsSync(manager.file) && (await Bun.file(manager.file).text()).includes(homeLine(manager, home)))
-      found.push(manager);
-  }
-  return found;
-}
-
-/** As the manager writes it, with its own quoting. */
-function homeLine(manager: ServiceManager, home: string): string {
-  const job = { program: ownProgram(), mode: "standalone", home, searchPath: "" } as const;
-  const lines = manager.definition(job).split("\n");
-  return lines.find((line) => line.includes("AI_INTERCOM_HOME")) ?? home;
 }
 
 function storedElsewhere(home: string): string[] {

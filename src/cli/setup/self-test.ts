@@ -9,6 +9,7 @@ import { ownProgram } from "../../system/program.ts";
 import { delay } from "../../system/wait.ts";
 import { askDaemon } from "../access.ts";
 import { McpAgent } from "../mcp-agent.ts";
+import { servicesOf } from "../service/this-computer.ts";
 
 /** ms */
 const linkPatienceMs = 15_000;
@@ -17,7 +18,7 @@ const listedPatienceMs = 10_000;
 export type SelfTest = { step: string; ms: number }[];
 
 /** Runs it; where nothing serves this home, `mode` is started for its duration. Throws what went wrong. */
-export async function selfTest(mode: "standalone" | "hub" | "daemon"): Promise<SelfTest> {
+export async function selfTest(mode: "standalone" | "hub" | "daemon", home: string): Promise<SelfTest> {
   const steps: SelfTest = [];
   const timed = async <T>(step: string, work: () => Promise<T>): Promise<T> => {
     const started = performance.now();
@@ -25,7 +26,9 @@ export async function selfTest(mode: "standalone" | "hub" | "daemon"): Promise<S
     steps.push({ step, ms: Math.round((performance.now() - started) * 10) / 10 });
     return result;
   };
-  await using _server = (await isServed()) ? undefined : TemporaryServer.start(mode);
+  // a service that was just started may not answer yet: one beside it would take its place
+  const served = (await servicesOf(home)).length > 0 || (await isServed());
+  await using _server = served ? undefined : TemporaryServer.start(mode);
   const machine = await timed("the daemon is linked to its hub", linked);
   await using stage = await Stage.open();
   const [asking, answering] = await timed("two sessions register", () =>
