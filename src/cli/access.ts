@@ -108,6 +108,14 @@ export async function askServer(
     : requestOverSocket(daemonSocket, "daemon_unreachable", { path, headers: asker(), ...options });
 }
 
+/** Whether the hub, or the daemon, of this home answers. */
+export async function isServed(role: Role): Promise<boolean> {
+  return askServer(role, role === "hub" ? "/livez" : "/health").then(
+    () => true,
+    () => false,
+  );
+}
+
 export function isHubHost(): boolean {
   return existsSync(homePaths().hubSocket);
 }

@@ -9,7 +9,7 @@ import { privateDirectory, readTextIfPresent } from "../system/files.ts";
 import { loadOrCreateMachineKey } from "../system/keys.ts";
 import { homeDirectory, homePaths } from "../system/paths.ts";
 import { ownProgram } from "../system/program.ts";
-import { askServer } from "./access.ts";
+import { isServed } from "./access.ts";
 import { command, json } from "./command.ts";
 import { askedToJoin, type JoinWords, joinHub, machineNameOf, planJoin } from "./enrolment.ts";
 import { bold, dim, oneLine, print, printJson } from "./output.ts";
@@ -247,7 +247,7 @@ async function finish(steps: readonly Step[], notes: string[], asJson: boolean):
   for (const note of notes) print(`note: ${note}`);
   if (proof) showProof(proof);
   print(
-    `\nnext:\n${nextSteps(mode, isPending, await isServed(mode))
+    `\nnext:\n${nextSteps(mode, isPending, await isServed(mode === "hub" ? "hub" : "daemon"))
       .map((line) => `  ${line}`)
       .join("\n")}`,
   );
@@ -256,13 +256,6 @@ async function finish(steps: readonly Step[], notes: string[], asJson: boolean):
 function showProof(proof: SelfTest): void {
   print(`\n${bold("self-test")}`);
   for (const { step, ms } of proof) print(`${dim(`${ms.toFixed(1)} ms`.padStart(10))}  ${step}`);
-}
-
-async function isServed(mode: Mode): Promise<boolean> {
-  return askServer(mode === "hub" ? "hub" : "daemon", mode === "hub" ? "/livez" : "/health").then(
-    () => true,
-    () => false,
-  );
 }
 
 function nextSteps(mode: Mode, isPending: boolean, isServed: boolean): string[] {

@@ -5,7 +5,7 @@ import { basename, dirname } from "node:path";
 import { readTail, readTextIfPresent } from "../system/files.ts";
 import { claudeConfigDirectory } from "./claude-places.ts";
 import type { Activity, ActivityHints, AgentProcess } from "./integration.ts";
-import { isRecord, type JsonObject } from "./json-object.ts";
+import { type JsonObject, parseObject } from "./json-object.ts";
 
 /** bytes at the end of a transcript that are looked at for the end of a turn */
 const tailBytes = 32 * 1024;
@@ -42,22 +42,13 @@ export function claudeActivity(agent: AgentProcess, hints: ActivityHints = {}): 
  */
 function lastTurnEnd(path: string): number | undefined {
   for (const line of readTail(path, tailBytes).split("\n").reverse()) {
-    const record = parseRecord(line);
+    const record = parseObject(line);
     if (!record || record.isSidechain === true || !mainTypes.has(String(record.type))) continue;
     if (record.type !== "system" || record.subtype !== "turn_duration") return undefined;
     const at = Date.parse(String(record.timestamp));
     return Number.isNaN(at) ? undefined : at;
   }
   return undefined;
-}
-
-function parseRecord(line: string): JsonObject | undefined {
-  try {
-    const value: unknown = JSON.parse(line);
-    return isRecord(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function statusOf(status: unknown): Activity["status"] {
@@ -85,5 +76,5 @@ function sameStart(theirs: unknown, ours: string | undefined): boolean {
 
 /** The file is written in place: a reader can meet it half written, and then knows nothing. */
 function readEntry(path: string): JsonObject | undefined {
-  return parseRecord(readTextIfPresent(path) ?? "");
+  return parseObject(readTextIfPresent(path) ?? "");
 }

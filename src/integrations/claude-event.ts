@@ -1,6 +1,6 @@
 // What Claude Code tells a hook on standard input, and what the hook must print so that the model reads it.
 import type { HookEvent } from "./integration.ts";
-import { isRecord, type JsonObject } from "./json-object.ts";
+import { parseObject } from "./json-object.ts";
 
 /** Where `additionalContext` reaches the model (proved for 2.1.197 and 2.1.330). */
 const contextEvents = new Set(["UserPromptSubmit", "PostToolBatch", "PostToolUse", "Stop", "SessionStart"]);
@@ -17,7 +17,7 @@ export function formatClaudeHookOutput(event: string, text: string): string {
 
 /** A field of the wrong type makes the whole input foreign: better silence than mail at the wrong place. */
 export function parseClaudeHookEvent(stdinText: string): HookEvent | undefined {
-  const input = parse(stdinText);
+  const input = parseObject(stdinText);
   const event = input?.hook_event_name;
   const nativeSessionId = input?.session_id;
   if (!input || typeof event !== "string" || !/^[A-Za-z]{1,64}$/.test(event)) return undefined;
@@ -45,13 +45,4 @@ function textOf(value: unknown): string | undefined {
 
 function isAbsentOr(type: "string" | "boolean", value: unknown): boolean {
   return value === undefined || value === null || typeof value === type;
-}
-
-function parse(text: string): JsonObject | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }

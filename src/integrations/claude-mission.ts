@@ -1,7 +1,7 @@
 // Claude Code as the agent of a mission: its command line, and what its stream-json output says (one JSON object a
 // line, facts/claude-code.md §9). Success comes from `is_error` and `subtype`, never from text.
 import type { AgentMissions, MissionNews, MissionStep } from "./integration.ts";
-import { isRecord, type JsonObject } from "./json-object.ts";
+import { isRecord, type JsonObject, parseObject } from "./json-object.ts";
 
 export const claudeMissions: AgentMissions = {
   argv: ({ args, resume }) => [
@@ -68,7 +68,7 @@ function valuesOf(args: readonly string[], names: readonly string[]): string[] {
 
 /** What one line of the stream tells; a line that is not the stream's tells nothing. */
 function readClaudeStreamLine(line: string): MissionNews {
-  const record = parse(line);
+  const record = parseObject(line);
   switch (record?.type) {
     case "system":
       return {
@@ -156,12 +156,3 @@ function idOf({ message }: JsonObject): string | undefined {
 }
 
 const words = (value: unknown): string => (typeof value === "string" && value !== "" ? value : "(nothing)");
-
-function parse(line: string): JsonObject | undefined {
-  try {
-    const value: unknown = JSON.parse(line);
-    return isRecord(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}

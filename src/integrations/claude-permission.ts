@@ -1,11 +1,11 @@
 // Claude Code's PermissionRequest hook: what it asks, in words a person can judge, and how it is answered. Facts: the
 // dialog shows while the hook waits, the first answer wins, and without output the dialog stays.
 import type { AgentPermissions } from "./integration.ts";
-import { isRecord, type JsonObject } from "./json-object.ts";
+import { isRecord, type JsonObject, parseObject } from "./json-object.ts";
 
 export const claudePermissions: AgentPermissions = {
   read(input) {
-    const { hook_event_name, tool_name, tool_input } = parsed(input) ?? {};
+    const { hook_event_name, tool_name, tool_input } = parseObject(input) ?? {};
     if (hook_event_name !== "PermissionRequest" || typeof tool_name !== "string") return undefined;
     return { tool: tool_name.slice(0, 200), text: isRecord(tool_input) ? readable(tool_input) : "" };
   },
@@ -42,12 +42,3 @@ function marked(sign: string, value: unknown): string[] {
 }
 
 const text = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));
-
-function parsed(input: string): JsonObject | undefined {
-  try {
-    const value: unknown = JSON.parse(input);
-    return isRecord(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}

@@ -1,11 +1,11 @@
 // Claude Code's transcript, one line at a time: which texts demonstrably reached the model, and which lines are its
 // answers. Much in that file quotes text that the model never saw, so only the shapes below count (facts, section 8).
 import type { TranscriptRecord } from "../inbox/transcript.ts";
-import { isRecord, type JsonObject } from "./json-object.ts";
+import { isRecord, type JsonObject, parseObject } from "./json-object.ts";
 
 /** Undefined: the line proves nothing (or is no whole JSON line yet). */
 export function readClaudeTranscriptLine(line: string): TranscriptRecord | undefined {
-  const record = parse(line);
+  const record = parseObject(line);
   if (!record || record.isSidechain === true) return undefined;
   const at = timeOf(record.timestamp);
   if (record.type === "assistant") return answer(record.message, at);
@@ -83,13 +83,4 @@ function textsOf(content: unknown): string[] {
 function timeOf(timestamp: unknown): number | undefined {
   const time = typeof timestamp === "string" ? Date.parse(timestamp) : Number.NaN;
   return Number.isNaN(time) ? undefined : time;
-}
-
-function parse(line: string): JsonObject | undefined {
-  try {
-    const value: unknown = JSON.parse(line);
-    return isRecord(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }

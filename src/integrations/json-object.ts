@@ -35,6 +35,16 @@ export function wrongShape(path: string, text: string, at: JsonPath, wanted: str
   return unparsable(path, `line ${lineOf(text, node?.start ?? 0)}: ${at.join(".")} must be ${wanted}`);
 }
 
+/** What a line or an input holds; undefined when it is no JSON object. */
+export function parseObject(text: string): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 export function isRecord(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

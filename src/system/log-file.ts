@@ -10,7 +10,12 @@ const keptFiles = 4;
 
 /** Writes everything that is logged from now on into `directory`/`role`.log as well. */
 export function keepLog(directory: string, role: string): void {
-  privateDirectory(directory);
+  try {
+    privateDirectory(directory);
+  } catch (error) {
+    log.warn("the log is not kept on disk", { directory, error });
+    return;
+  }
   const file = new LogFile(`${directory}/${role}.log`, fullBytes);
   log.addReporter({ log: (entry) => file.write(logLine(entry)) });
 }

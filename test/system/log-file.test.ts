@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { LogFile } from "../../src/system/log-file.ts";
+import { keepLog, LogFile } from "../../src/system/log-file.ts";
 
 const directory = mkdtempSync(`${tmpdir()}/aii-log-`);
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
@@ -28,4 +28,5 @@ test("a full file is turned over; the oldest goes; every line of the kept ones i
 test("where nothing can be written, the program goes on", () => {
   const file = new LogFile("/proc/none/hub.log", 100);
   expect(() => file.write("x\n")).not.toThrow();
+  expect(() => keepLog("/proc/none", "hub")).not.toThrow();
 });

@@ -7,7 +7,7 @@ import { AgentList, selfTestProject } from "../../protocol/session.ts";
 import { homePaths } from "../../system/paths.ts";
 import { ownProgram } from "../../system/program.ts";
 import { delay } from "../../system/wait.ts";
-import { askDaemon } from "../access.ts";
+import { askDaemon, isServed } from "../access.ts";
 import { McpAgent } from "../mcp-agent.ts";
 import { servicesOf } from "../service/this-computer.ts";
 
@@ -27,7 +27,7 @@ export async function selfTest(mode: "standalone" | "hub" | "daemon", home: stri
     return result;
   };
   // a service that was just started may not answer yet: one beside it would take its place
-  const served = (await servicesOf(home)).length > 0 || (await isServed());
+  const served = (await servicesOf(home)).length > 0 || (await isServed("daemon"));
   await using _server = served ? undefined : TemporaryServer.start(mode);
   const machine = await timed("the daemon is linked to its hub", linked);
   await using stage = await Stage.open();
@@ -94,13 +94,6 @@ async function placed(agent: McpAgent, machine: string): Promise<Placed> {
     await delay(20);
   }
   throw new IntercomError("internal", "a session of this machine is not listed at the hub");
-}
-
-async function isServed(): Promise<boolean> {
-  return askDaemon("/health").then(
-    () => true,
-    () => false,
-  );
 }
 
 /** Resolves with the machine's name. */
