@@ -55,6 +55,7 @@ export class AgentProcess implements Process {
   async hook(binary: string, input: string, strike?: HookStrike): Promise<HookRun> {
     const name = `${this.directory}/hook-${this.pid}-${this.#next++}`;
     writeFileSync(`${name}.in`, input);
+    writeFileSync(`${name}.out`, ""); // a hook that is killed before its shell has opened this printed nothing
     const guard = `[ -e "$AI_INTERCOM_HOME/inbox/pending/$PPID" ] || exit 0; unset BUN_OPTIONS BUN_BE_BUN; exec "${binary}" check-inbox --format hook`;
     const from = this.#lines.length;
     this.#child.stdin.write(
@@ -66,7 +67,7 @@ export class AgentProcess implements Process {
     let struck = false;
     if (strike) {
       await Bun.sleep(strike.afterMs);
-      struck = this.#lines.length < from + 2 && (await befall(Number(line.slice(4)), strike));
+      struck = this.#lines.length < from + 2 && (await befall(Number(line.slice(4)), strike.stopMs));
     }
     await waitFor("the hook's end", () => this.#lines.length >= from + 2 || this.#ended, patience);
     const text = readFileSync(`${name}.out`, "utf8");
@@ -94,8 +95,11 @@ export class AgentProcess implements Process {
   }
 }
 
-/** False when it has ended; its shell has only just been told, so the pid is no other's yet. */
-async function befall(pid: number, { stopMs }: HookStrike): Promise<boolean> {
+/**
+ * Stops a process for so many ms, or kills it. False when it has ended; its shell has only just been told, so the pid
+ * is no other's yet.
+ */
+export async function befall(pid: number, stopMs?: number): Promise<boolean> {
   try {
     process.kill(pid, stopMs === undefined ? "SIGKILL" : "SIGSTOP");
     if (stopMs === undefined) return true;

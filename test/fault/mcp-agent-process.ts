@@ -3,9 +3,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ToolAnswer } from "../../src/protocol/local-api.ts";
+import { allProcesses, ancestry } from "../../src/system/process.ts";
 import type { AgentReply, AgentRequest } from "../rig/agent.ts";
 import { within } from "../rig/wait.ts";
-import type { AgentTools, HookRun, Process } from "./agent-process.ts";
+import { type AgentTools, befall, type HookRun, type Process } from "./agent-process.ts";
 
 export class McpAgentProcess implements AgentTools, Process {
   readonly #child: Bun.Subprocess;
@@ -55,11 +56,9 @@ export class McpAgentProcess implements AgentTools, Process {
   /** The MCP server stands still for so long. */
   async stopServer(ms: number): Promise<void> {
     await this.#server;
-    const pids = readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, "utf8").trim().split(" ");
-    const servers = pids.filter((pid) => /mcp-server/.test(readFileSync(`/proc/${pid}/cmdline`, "utf8")));
-    for (const pid of servers) process.kill(Number(pid), "SIGSTOP");
-    await Bun.sleep(ms);
-    for (const pid of servers) process.kill(Number(pid), "SIGCONT");
+    const children = allProcesses().filter(({ parent }) => parent === this.pid);
+    const servers = children.filter(({ pid }) => ancestry(pid)[0]?.argv.includes("mcp-server"));
+    await Promise.all(servers.map(({ pid }) => befall(pid, ms)));
   }
 
   async hook(binary: string, input: string): Promise<HookRun> {
