@@ -96,6 +96,10 @@ for (const one of classes) {
     ...cases.slice(0, scale.most).filter(({ id }) => values.case === undefined || id === values.case),
   );
 }
+if (waiting.length === 0)
+  throw new Error(
+    `no case ${values.case ?? ""}; --list names them${values.slice ? "" : ", those of a slice with --slice"}`,
+  );
 if (values.list) {
   for (const { id } of waiting) console.log(id);
   process.exit(0);
@@ -168,7 +172,9 @@ async function runOne({ id, run }: FaultCase): Promise<void> {
   const file = `${tmpdir()}/ai-intercom-fault-${id.replaceAll(/[^\w.-]/g, "_")}.log`;
   await Bun.write(file, one.logs ?? "");
   console.log(`  logs: ${file}`);
-  console.log(`  again: bun test/fault/run.ts --seed ${seed} --case '${id}'`);
+  console.log(
+    `  again: bun test/fault/run.ts --seed ${seed}${values.slice ? " --slice" : ""} --case '${id}'`,
+  );
 }
 
 /** Another program than the source says would prove nothing. */
