@@ -4,7 +4,7 @@
 // to them it cannot repeat, so a violation is worth running again a few times.
 import { appendFileSync, existsSync, readFileSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { Glob } from "bun";
 import { log } from "../../src/system/log.ts";
@@ -65,7 +65,7 @@ if (unknown.length > 0)
   throw new Error(`no class ${unknown.join(", ")}; there are ${classes.map(({ name }) => name).join(", ")}`);
 
 const root = join(import.meta.dir, "../..");
-const binary = values.binary ?? join(root, "dist/ai-intercom-crash");
+const binary = resolve(values.binary ?? join(root, "dist/ai-intercom-crash"));
 if (values.binary === undefined && isStale(binary)) await build();
 
 for (const signal of ["SIGINT", "SIGTERM"] as const)
