@@ -119,12 +119,7 @@ export class Doorbell {
 
 /** Marked as ours, so that nobody takes it for the user's words; unique, for the agent drops repeated text. */
 function ringText({ inbox }: Session, language: "en" | "fr"): string {
-  const senders = new Set(
-    inbox
-      .records()
-      .filter(({ read }) => !read)
-      .map(({ from_agent }) => headerName(from_agent)),
-  );
+  const senders = new Set(inbox.unreadRecords().map(({ from_agent }) => headerName(from_agent)));
   const named = [...senders].slice(0, sendersNamed).join(", ") + (senders.size > sendersNamed ? ", …" : "");
   const mark = `[ai-intercom ring ${randomHex(8)}]`;
   if (language === "fr")

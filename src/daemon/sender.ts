@@ -267,9 +267,8 @@ export class Sender {
 
   /** Only for introductions: where it cannot be kept, the message is sent all the same. */
   #noteReply(session: Session, thread: string): void {
-    const replied = { ...session.stored.replied, [thread]: new Date().toISOString() };
     try {
-      this.#sessions.update(session, { replied });
+      this.#sessions.noteReply(session, thread);
     } catch (error) {
       log.warn("a reply could not be noted", { session: session.stored.session_id, error });
     }

@@ -16,7 +16,7 @@ import { log } from "../system/log.ts";
 import { ancestry, identify, isAlive, type ProcessIdentity } from "../system/process.ts";
 import type { MissionProcess } from "./launcher.ts";
 import type { Projects } from "./projects.ts";
-import type { DaemonState, StoredSession } from "./state.ts";
+import { type DaemonState, type StoredSession, withReply } from "./state.ts";
 
 /** An open session: what is stored, its inbox, and its process. */
 export type Session = {
@@ -196,20 +196,26 @@ export class Sessions {
     });
   }
 
-  /** An answer can come after its agent: an ended session stays ended, a resumed one learns it. */
   update(session: Session, changes: Partial<StoredSession>): Session {
-    const { session_id } = session.stored;
-    const current = this.#open.get(session_id);
-    if (current !== session) {
-      const stored = this.#stored(session_id);
-      if (current) this.update(current, changes);
-      else if (stored) this.#state.putSession({ ...stored, ...changes });
-      return session;
-    }
-    session.stored = { ...session.stored, ...changes };
-    this.#state.putSession(session.stored);
-    this.onChange();
+    if (this.#change(session, changes)) this.onChange();
     return session;
+  }
+
+  /** That it wrote in a thread, for its next introduction: nobody else is told. */
+  noteReply(session: Session, thread: string): void {
+    const replied = this.#stored(session.stored.session_id)?.replied ?? {};
+    this.#change(session, { replied: withReply(replied, thread) });
+  }
+
+  /** False for a session that is not open: an answer can come after its agent; a resumed one learns it. */
+  #change({ stored: { session_id } }: Session, changes: Partial<StoredSession>): boolean {
+    const before = this.#stored(session_id);
+    if (!before) return false;
+    const stored = { ...before, ...changes };
+    this.#state.putSession(stored);
+    const current = this.#open.get(session_id);
+    if (current) current.stored = stored;
+    return current !== undefined;
   }
 
   /** Puts a notice into an ended session's inbox, for its return. False when nobody knows the session any more. */

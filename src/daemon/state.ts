@@ -29,6 +29,16 @@ export const StoredSession = z.object({
 });
 export type StoredSession = z.infer<typeof StoredSession>;
 
+/** threads whose last reply is remembered: the introduction names the newest unanswered ones only */
+const repliesNoted = 50;
+
+/** The session wrote in this thread just now. */
+export function withReply(replied: StoredSession["replied"], thread: string): StoredSession["replied"] {
+  const { [thread]: _, ...others } = replied;
+  const latest = [...Object.entries(others), [thread, new Date().toISOString()]].slice(-repliesNoted);
+  return Object.fromEntries(latest);
+}
+
 export const StoredProject = z.object({
   project_id: Name,
   /** real path; empty where a script named the project without one */

@@ -93,7 +93,7 @@ export class Waiting {
     this.#told.set(session_id, reason);
     if (reason === undefined) return;
     const at = new Date().toISOString();
-    const unread = session.inbox.records().filter((record) => !record.read && !record.local);
+    const unread = session.inbox.unreadRecords().filter(({ local }) => !local);
     const receipts = unread.map(
       ({ id }): Receipt => ({ message_id: id, session_id, state: "delivered", at, reason }),
     );

@@ -201,6 +201,12 @@ export class Inbox {
     return this.#file.readEvery();
   }
 
+  /** Of messages not wholly handed over: a long file costs no more than they do. */
+  unreadRecords(): InboxRecord[] {
+    this.#refresh();
+    return this.#file.readEvery(({ mark }) => mark === "unread");
+  }
+
   /** The session ended: what is not proved to be wholly in its context. Changes nothing. */
   takeBack(): string[] {
     this.#refresh();

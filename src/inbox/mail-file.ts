@@ -146,10 +146,12 @@ export class MailFile {
     return { ...line.record, read: mark !== "unread" };
   }
 
-  /** All records, in one pass over the file. */
-  readEvery(): InboxRecord[] {
+  /** The records of these messages, all unless told otherwise, in one pass over the file. */
+  readEvery(wanted: (mail: Mail) => boolean = () => true): InboxRecord[] {
+    const mails = this.#mails.filter(wanted);
+    if (mails.length === 0) return [];
     const bytes = this.#readAll();
-    return this.#mails.flatMap(({ at, length, mark }) => {
+    return mails.flatMap(({ at, length, mark }) => {
       const line = readLine(bytes.subarray(at, at + length - 1));
       return line ? [{ ...line.record, read: mark !== "unread" }] : [];
     });

@@ -39,12 +39,29 @@ test("an answer that comes after its agent ended does not bring the session back
   const { sessions, register } = scene();
   const ended = register();
   sessions.end(ended);
-  sessions.update(ended, { replied: { "t-0123456789ab": "2026-11-22T00:00:00.000Z" } });
+  sessions.noteReply(ended, "t-0123456789ab");
   const resumed = register();
   expect(resumed.stored.session_id).toBe(ended.stored.session_id);
-  expect(resumed.stored.replied).toEqual({ "t-0123456789ab": "2026-11-22T00:00:00.000Z" });
+  const replied = () => Object.keys(sessions.get(resumed.stored.session_id)?.stored.replied ?? {});
+  expect(replied()).toEqual(["t-0123456789ab"]);
+  sessions.noteReply(resumed, "t-0123456789ac");
+  sessions.noteReply(ended, "t-0123456789ad");
+  expect(replied()).toEqual(["t-0123456789ab", "t-0123456789ac", "t-0123456789ad"]);
   sessions.update(ended, { summary: "late" });
   expect(sessions.get(resumed.stored.session_id)?.stored.summary).toBe("late");
+  sessions.close();
+});
+
+test("a session that writes in ever new threads: the latest replies are remembered, and nobody is told of them", () => {
+  const { sessions, register } = scene();
+  const session = register();
+  let told = 0;
+  sessions.onChange = () => (told += 1);
+  for (let at = 0; at < 200; at++) sessions.noteReply(session, `t-${at}`);
+  sessions.noteReply(session, "t-160");
+  const replied = Object.keys(session.stored.replied);
+  expect([replied.length, replied.at(0), replied.at(-1)]).toEqual([50, "t-150", "t-160"]);
+  expect(told).toBe(0);
   sessions.close();
 });
 

@@ -65,6 +65,15 @@ describe("append", () => {
     expect(inbox.unread).toBe(2);
   });
 
+  test("gives the unread ones alone to whoever asks for them", () => {
+    const inbox = freshInbox();
+    inbox.append([mail("a"), mail("b")]);
+    drain(inbox);
+    expect(inbox.unreadRecords()).toEqual([]);
+    inbox.append([mail("c")]);
+    expect(inbox.unreadRecords()).toMatchObject([{ id: "c", message: "body of c", read: false }]);
+  });
+
   test("knows which messages came from a local script", () => {
     const inbox = freshInbox();
     inbox.append([{ ...mail("a"), local: true }, mail("b")]);
