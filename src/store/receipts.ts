@@ -54,6 +54,7 @@ function apply(db: Database, row: DeliveryRow, receipt: Receipt, { at, expires_a
     case "delivered":
     case "offered":
     case "seen":
+      if (row.state === "queued" && receipt.state !== "seen" && isBeforeReturn(db, row, receipt)) return [];
       if (receipt.state === "seen") db.query("UPDATE deliveries SET seen = 1 WHERE seq = ?").run(row.seq);
       if (progress[receipt.state] > progress[row.state]) return [setState(db, row, change)];
       // it still stands in the inbox, and why it is not read has changed
@@ -63,6 +64,23 @@ function apply(db: Database, row: DeliveryRow, receipt: Receipt, { at, expires_a
     default:
       return receipt.state satisfies never;
   }
+}
+
+/**
+ * Said before the copy was given back, and repeated behind that by a daemon that was killed meanwhile. The history does
+ * not hold every word that changed nothing, so the time decides: both times are that daemon's own, for only it gives
+ * back what was delivered; what the hub itself says of a copy that waits (`machine offline`) counts for nothing here.
+ */
+function isBeforeReturn(db: Database, row: DeliveryRow, { at }: Receipt): boolean {
+  const given = db
+    .query<{ at: string }, [string, string]>(
+      `SELECT at FROM message_states WHERE message_id = ?1 AND address = ?2 AND state = 'queued' AND seq >
+         (SELECT max(seq) FROM message_states
+          WHERE message_id = ?1 AND address = ?2 AND state IN ('delivered', 'offered'))
+       ORDER BY seq LIMIT 1`,
+    )
+    .get(row.message_id, row.address);
+  return given !== null && at <= given.at;
 }
 
 /** A daemon repeats what was not acked. */

@@ -83,6 +83,42 @@ export function deliveryContract(store: () => Store): void {
     }
   });
 
+  test("what changed nothing when it was said undoes no return either, when it is repeated behind it", async () => {
+    for (const said of [
+      [
+        ["delivered", 1],
+        ["delivered", 2],
+      ],
+      [
+        ["offered", 1],
+        ["offered", 2],
+      ],
+      [
+        ["offered", 1],
+        ["delivered", 2],
+      ],
+    ] as const) {
+      const { id } = await accept("x");
+      for (const [state, seconds] of said) await apply(id, state, seconds);
+      await apply(id, "queued", 5);
+      // a daemon that was killed sends what stood in its outbox once more, from the oldest
+      for (const [state, seconds] of said) expect(await apply(id, state, seconds)).toEqual([]);
+      expect(await apply(id, "queued", 5)).toEqual([]);
+      expect(await stateOf(id)).toBe("queued");
+      expect(await apply(id, "offered", 9)).toMatchObject([{ state: "offered" }]);
+    }
+  });
+
+  test("a machine whose clock is behind is believed: the hub's own word of a waiting copy is no return", async () => {
+    const { id } = await accept("x");
+    const [out] = await store().undelivered("limn", 0, 1);
+    const offline = { state: "queued", reason: "machine offline" } as const;
+    const epoch = await store().acquireEpoch("limn");
+    await store().settle("limn", out?.seq ?? 0, offline, { at: at(50), epoch });
+    expect(await apply(id, "delivered", 1)).toMatchObject([{ state: "delivered" }]);
+    expect(await apply(id, "offered", 2)).toMatchObject([{ state: "offered" }]);
+  });
+
   test("a report of failure is final, and owed to the sender", async () => {
     const { id } = await accept("x");
     expect(await apply(id, "failed")).toMatchObject([{ state: "failed" }]);
