@@ -34,6 +34,9 @@ export function startAgent({ argv, directory, env, stdin, stdout, stderr }: Agen
     fds.push(fd);
     return fd;
   };
+  const close = () => {
+    for (const fd of fds.splice(0)) closeSync(fd);
+  };
   try {
     const { promise, resolve } = Promise.withResolvers<Exit>();
     const child = Bun.spawn([...argv], {
@@ -50,10 +53,12 @@ export function startAgent({ argv, directory, env, stdin, stdout, stderr }: Agen
         }),
     });
     child.unref();
+    // the look needs a descriptor, and these were the last ones perhaps
+    close();
     // one that has ended already is a zombie, and has no start that could be read
     return { process: identify(child.pid) ?? { pid: child.pid, start: "gone" }, exited: promise };
   } finally {
-    for (const fd of fds) closeSync(fd);
+    close();
   }
 }
 

@@ -259,12 +259,14 @@ export class Sessions {
   /** Ends every session whose process is gone. Called each second, and at once when an agent's connection drops. */
   sweep(): void {
     for (const session of this.all()) {
-      if (isAlive(session.process)) continue;
       try {
-        this.end(session);
+        if (!isAlive(session.process)) this.end(session);
       } catch (error) {
-        // a full disk, say: this one is tried again, the others end now
-        log.error("an ended session could not be closed", { session: session.stored.session_id, error });
+        // a full disk, or no descriptor to look with: this one is tried again, the others end now
+        log.error("a session could not be looked at or closed", {
+          session: session.stored.session_id,
+          error,
+        });
       }
     }
   }

@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
+import { isErrno } from "./files.ts";
 
 export type ProcessIdentity = { pid: number; start: string };
 
@@ -15,12 +16,13 @@ export type ProcessLook = ProcessIdentity & {
   terminal?: boolean;
 };
 
-/** The process that runs as `pid` now; undefined when there is none (a zombie counts as none). */
+/** The process that runs as `pid` now; undefined when there is none (a zombie counts as none). Throws what kept it from looking. */
 function lookAt(pid: number): ProcessLook | undefined {
   if (!isPid(pid)) return undefined;
   return process.platform === "linux" ? lookAtLinux(pid) : lookAtPs(pid);
 }
 
+/** Throws what kept it from looking. */
 export function identify(pid: number): ProcessIdentity | undefined {
   if (process.platform === "linux") {
     const stat = isPid(pid) ? readStat(pid) : undefined;
@@ -30,7 +32,7 @@ export function identify(pid: number): ProcessIdentity | undefined {
   return look && { pid, start: look.start };
 }
 
-/** True while exactly this process, not merely its pid, is running. */
+/** True while exactly this process, not merely its pid, is running. Throws what kept it from looking. */
 export function isAlive({ pid, start }: ProcessIdentity): boolean {
   return identify(pid)?.start === start;
 }
@@ -60,8 +62,8 @@ export function environmentOf(pid: number): string[] {
   if (process.platform !== "linux") return [];
   try {
     return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
-  } catch {
-    return []; // another user's, or gone
+  } catch (error) {
+    return unlessGone(error, []); // another user's, or gone
   }
 }
 
@@ -87,9 +89,15 @@ function readStat(pid: number): Stat | undefined {
     const [, parent, group, session, terminal] = fields.map(Number);
     if (parent === undefined || group === undefined || session === undefined) return undefined;
     return { name, parent, group, session, terminal: terminal !== 0, start: `${bootId()}-${fields[19]}` };
-  } catch {
-    return undefined;
+  } catch (error) {
+    return unlessGone(error, undefined);
   }
+}
+
+/** Without a free descriptor, say, nobody can tell: who takes that for an end closes a session whose agent works. */
+function unlessGone<T>(error: unknown, nothing: T): T {
+  if (["ENOENT", "ESRCH", "EACCES", "EPERM"].some((code) => isErrno(error, code))) return nothing;
+  throw error;
 }
 
 function lookAtLinux(pid: number): ProcessLook | undefined {
@@ -100,8 +108,8 @@ function lookAtLinux(pid: number): ProcessLook | undefined {
       .split("\0")
       .filter((part) => part !== "");
     return { pid, ...stat, name: executableName(pid, stat.name), argv };
-  } catch {
-    return undefined; // gone between two reads
+  } catch (error) {
+    return unlessGone(error, undefined); // gone between two reads
   }
 }
 

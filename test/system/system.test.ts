@@ -153,6 +153,18 @@ test("a process is its pid and its start: another process with the pid is anothe
   for (const pid of [0, -1, 1.5, Number.NaN, 2 ** 40]) expect(identify(pid)).toBeUndefined();
 });
 
+test("where nobody can look, nobody is said to be gone: a process without a free descriptor", async () => {
+  const code = `
+    const { ancestry, identify, isAlive } = await import(${JSON.stringify(`${import.meta.dir}/../../src/system/process.ts`)});
+    const { openSync } = await import("node:fs");
+    const parent = identify(process.ppid);
+    try { for (;;) openSync("/dev/null"); } catch {}
+    const tried = [() => isAlive(parent), () => identify(process.ppid), () => ancestry(process.pid)];
+    console.log(tried.map((look) => { try { return String(look()); } catch (error) { return error.code; } }).join());`;
+  const child = Bun.spawnSync(["sh", "-c", 'ulimit -n 40; exec "$0" -e "$1"', process.execPath, code]);
+  expect([child.stdout.toString(), child.stderr.toString()]).toEqual(["EMFILE,EMFILE,EMFILE\n", ""]);
+});
+
 test("the machine key is made once, private, and its fingerprint is stable", () => {
   const path = `${scratch()}/machine.key`;
   const key = loadOrCreateMachineKey(path);
