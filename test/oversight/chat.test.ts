@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { owner } from "../rig/telegram.ts";
 import { waitFor } from "../rig/wait.ts";
-import { chat, type Stage, setStage } from "./stage.ts";
+import { chat, type Stage, seesEnding, setStage } from "./stage.ts";
 
 let stage: Stage;
 afterEach(() => stage[Symbol.asyncDispose]());
@@ -12,9 +12,8 @@ const textOf = (part: string) => stage.fake.shown().find(({ text }) => text.incl
 test("a message with its state, edited in place, and the reply to it", async () => {
   stage = await setStage();
   const { thread, id } = await chat(stage, "is <b>it</b> done & tested?");
-  const posted = await stage.fake.sees("is <b>it</b> done & tested?");
+  const posted = await seesEnding(stage, "is <b>it</b> done & tested?", "Session: ✅ delivered");
   expect(posted.text).toStartWith(`📨 Chat [${thread}]\nmac/web@s-a → limn/api@s-b\nis <b>it</b>`);
-  expect(posted.text).toEndWith("Session: ✅ delivered");
   expect(stage.fake.topics.get(posted.topic ?? 0)?.name).toBe(`💬 mac/web → limn/api · ${thread}`);
   expect(posted.quiet).toBe(true);
   await stage.limn.peer.receipt("s-b", id, "seen");
@@ -35,7 +34,7 @@ test("no active session is said", async () => {
     projects: [{ project_id: "api", path: "/api", description: "", capabilities: [], tags: [] }],
   });
   await stage.mac.chat("web@s-a", "limn/api", "anyone there?", { if_no_session: "queue" });
-  expect((await stage.fake.sees("anyone there?")).text).toEndWith("Session: ⚠️ no active session");
+  await seesEnding(stage, "anyone there?", "Session: ⚠️ no active session");
 });
 
 test("a person writes in a topic: the agents get it as human, and its state is shown below it", async () => {
@@ -46,6 +45,7 @@ test("a person writes in a topic: the agents get it as human, and its state is s
   const state = await stage.fake.sees("Session mac/web@s-a: ✅ delivered");
   expect(state.replyTo).toBe(said);
   expect(state.topic).toBe(posted.topic);
+  await waitFor("it at the other end", () => stage.limn.peer.texts().length === 2);
   expect(stage.mac.texts()).toEqual(["stop that, please"]);
   expect(stage.limn.peer.texts()).toEqual(["hello", "stop that, please"]);
   expect(stage.mac.received[0]?.message).toMatchObject({ from_agent: "human", thread_id: thread });
@@ -62,6 +62,7 @@ test("a word of the person lets go what the loop guard holds", async () => {
   await stage.fake.sees("Further ones are held");
   stage.fake.say("go on", { topic: held.topic });
   await waitFor("it to be let go", () => textOf("three").endsWith("Session: ✅ delivered"));
+  await waitFor("the word behind it", () => stage.limn.peer.texts().includes("go on"));
   expect(stage.limn.peer.texts().filter((text) => !text.includes("Further"))).toEqual([
     "one",
     "three",
@@ -80,6 +81,18 @@ test("a plain group: the same without topics; a reply to a post speaks in its th
   await waitFor("it to arrive", () => stage.mac.received.length === 1);
   expect(stage.mac.received[0]?.message).toMatchObject({ thread_id: thread, message: "to the second" });
   expect(stage.fake.calls.filter(({ method }) => method.includes("Topic"))).toEqual([]);
+});
+
+test("a reply to a post that the bot cannot know of yet, for its answer was lost, speaks in that thread", async () => {
+  stage = await setStage({ forum: false });
+  await chat(stage, "first thread");
+  await stage.fake.sees("first thread");
+  stage.fake.fault("sendMessage", "cut after");
+  const { thread } = await chat(stage, "second thread");
+  const second = await stage.fake.sees("second thread");
+  stage.fake.say("to the second", { replyTo: second.id });
+  await waitFor("it to arrive", () => stage.mac.received.length === 1);
+  expect(stage.mac.received[0]?.message).toMatchObject({ thread_id: thread, message: "to the second" });
 });
 
 test("a long message comes whole, in order, each part within the limit, its state under the last", async () => {

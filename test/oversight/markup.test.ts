@@ -80,7 +80,7 @@ test("lines leave out what is not there", () => {
   expect(part).toEqual({ html: "<b>a</b>\nb<code>c</code>", plain: "a\nbc" });
 });
 
-test("the pace: 20 a minute over any minute, 30 a second, four kept for who waits", () => {
+test("the pace: 20 a minute over any minute, 30 a second, four kept for who waits", async () => {
   let now = 0;
   const clock = { now: () => now, sleep: () => Promise.resolve() };
   const pace = new Pace(clock, "group");
@@ -90,7 +90,7 @@ test("the pace: 20 a minute over any minute, 30 a second, four kept for who wait
     const urgent = dice.chance(0.2);
     const waitMs = pace.waitMs(urgent);
     if (waitMs === 0) {
-      pace.take();
+      await pace.counted(async () => {});
       taken.push({ at: now, urgent });
     } else if (urgent) {
       now += waitMs;
@@ -104,4 +104,19 @@ test("the pace: 20 a minute over any minute, 30 a second, four kept for who wait
   expect(taken.length).toBeGreaterThan(150);
   pace.pause(5_000);
   expect(pace.waitMs(true)).toBeGreaterThanOrEqual(5_000);
+});
+
+test("the pace counts a call from its end: where it lasts, it may arrive as late as that", async () => {
+  let now = 0;
+  const pace = new Pace({ now: () => now, sleep: () => Promise.resolve() }, "group");
+  for (let n = 0; n < 20; n++)
+    await pace.counted(async () => {
+      now += 1_000;
+    });
+  now = 60_000;
+  expect(pace.waitMs(true)).toBe(1_000);
+  // one that fails may have arrived
+  now = 61_000;
+  await expect(pace.counted(() => Promise.reject(new Error("no answer")))).rejects.toThrow("no answer");
+  expect(pace.waitMs(true)).toBe(1_000);
 });

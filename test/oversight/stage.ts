@@ -5,6 +5,8 @@ import { Launcher } from "../hub/launcher.ts";
 import { Peer } from "../hub/peer.ts";
 import { startHub, type TestHub } from "../hub/rig.ts";
 import { FakeTelegram, fastClock } from "../rig/telegram.ts";
+import type { Posted } from "../rig/telegram-chat.ts";
+import { waitFor } from "../rig/wait.ts";
 
 export type Stage = {
   fake: FakeTelegram;
@@ -63,6 +65,21 @@ export async function setStage({ forum = true, speed = 20, ...more }: Options = 
   };
   await stage.start();
   return stage;
+}
+
+/** The post that has `part` in it, once it ends in `end`: its state may come a moment later, as an edit. */
+export function seesEnding({ fake }: Stage, part: string, end: string): Promise<Posted> {
+  return waitFor(
+    `"${part}" in Telegram, ending in "${end}"`,
+    () => fake.shown().find(({ text }) => text.includes(part) && text.endsWith(end)),
+    {
+      detail: () =>
+        fake
+          .shown()
+          .map(({ text }) => text.slice(-300))
+          .join("\n"),
+    },
+  );
 }
 
 /** `mac/web@s-a` writes to `limn/api@s-b`; the thread. */

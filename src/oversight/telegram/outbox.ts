@@ -90,13 +90,15 @@ export class Outbox {
       return 0;
     }
     await this.#intend({ kind: "post", place: first.place, parts: page.parts });
-    pace.take();
-    const outcome = await chat.send(page.content, { topic, reply_to: first.reply_to ?? undefined });
+    const { content } = page;
+    const outcome = await pace.counted(() =>
+      chat.send(content, { topic, reply_to: first.reply_to ?? undefined }),
+    );
     crashPoint("telegram.sent");
     if (!outcome.ok) return this.#failed(outcome, first, page);
     await hub.store.telegram.posted({
       message_id: outcome.value,
-      hash: page.content.hash,
+      hash: content.hash,
       parts: page.parts,
     });
     crashPoint("telegram.posted");
@@ -148,8 +150,7 @@ export class Outbox {
     const { chat, pages, pace, hub } = this.#parts;
     const name = await pages.topicName(place);
     await this.#intend({ kind: "topic", place, name });
-    pace.take();
-    const outcome = await chat.createTopic(name);
+    const outcome = await pace.counted(() => chat.createTopic(name));
     crashPoint("telegram.topic-created");
     if (outcome.ok) await hub.store.telegram.setTopic(place, outcome.value);
     else if (outcome.kind !== "uncertain") await this.#endIntent();
@@ -187,10 +188,9 @@ export class Outbox {
   async #editPost(post: TelegramPost, content: Content): Promise<Outcome<unknown>> {
     const { chat, pace, hub, clock } = this.#parts;
     const { message_id, changes } = post;
-    pace.take();
     this.#editedAt.set(message_id, clock.now());
     if (this.#editedAt.size > 1000) this.#editedAt.delete(this.#editedAt.keys().next().value ?? 0);
-    const outcome = await chat.edit(message_id, content);
+    const outcome = await pace.counted(() => chat.edit(message_id, content));
     if (outcome.ok || outcome.kind === "not_modified") {
       await hub.store.telegram.compared({ message_id, changes, hash: content.hash });
       return { ok: true, value: undefined };

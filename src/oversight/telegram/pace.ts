@@ -30,10 +30,18 @@ export class Pace {
     );
   }
 
-  /** Something is posted or edited in the chat now. */
-  take(): void {
-    const now = this.#clock.now();
-    for (const window of [this.#overall, this.#chat]) window.taken.push(now);
+  /**
+   * Something is posted or edited in the chat. Telegram counts the call when it arrives, which may be any moment until
+   * its answer: so it counts from its begin, and once it has ended as if it had arrived at its end. One at a time.
+   */
+  async counted<T>(call: () => Promise<T>): Promise<T> {
+    const windows = [this.#overall, this.#chat];
+    for (const { taken } of windows) taken.push(this.#clock.now());
+    try {
+      return await call();
+    } finally {
+      for (const { taken } of windows) taken[taken.length - 1] = this.#clock.now();
+    }
   }
 
   /** Telegram said how long to be silent. */

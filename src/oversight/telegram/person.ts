@@ -121,13 +121,20 @@ export class Person {
     if (chat.id !== this.#parts.home) return undefined;
     const { telegram } = this.#parts.hub.store;
     if (is_topic_message && message_thread_id !== undefined) {
+      // first: what is noted between the two looks is known to the second one
+      const intent = await telegram.setting("intent");
       const known = await telegram.placeOfTopic(message_thread_id);
       if (known !== undefined) return known;
       // perhaps one that the bot made, before it could note so
-      const intent = await telegram.setting("intent");
       return intent?.includes('"kind":"topic"') ? "unknown yet" : `topic:${message_thread_id}`;
     }
-    return reply_to_message ? await telegram.placeOfPost(reply_to_message.message_id) : undefined;
+    if (!reply_to_message) return undefined;
+    const intent = await telegram.setting("intent");
+    const shown = await telegram.placeOfPost(reply_to_message.message_id);
+    if (shown !== undefined || intent === undefined) return shown;
+    // perhaps one that the bot made, before it could note so; written by the outbox, in this shape
+    const { kind, after } = JSON.parse(intent) as { kind: string; after: number };
+    return kind === "post" && reply_to_message.message_id > after ? "unknown yet" : undefined;
   }
 
   async #finish(

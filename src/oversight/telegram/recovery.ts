@@ -42,8 +42,7 @@ export class Recovery {
       if (this.#foreign.has(id)) continue;
       const waitMs = pace.waitMs(true);
       if (waitMs > 0) return { ok: false, kind: "too_fast", waitMs };
-      pace.take();
-      const outcome = await this.#look(intent, id);
+      const outcome = await pace.counted(() => this.#look(intent, id));
       if (outcome.ok || outcome.kind === "not_modified") return this.#found(intent, id);
       switch (outcome.kind) {
         case "message_missing":
