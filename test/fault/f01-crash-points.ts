@@ -8,6 +8,7 @@ import { type CaseResult, type Context, type FaultClass, noViolation, resultOf }
 import { lively } from "./manners.ts";
 import { isClean } from "./oracle.ts";
 import type { Served } from "./served.ts";
+import type { SimAgent } from "./sim-agent.ts";
 import { Traffic } from "./traffic.ts";
 import { World } from "./world.ts";
 
@@ -80,10 +81,10 @@ async function survive(passes: Armed[][], context: Context): Promise<CaseResult>
       armed.map(({ point, server }) => server.start({ crash: `${point.name}:${point.nth}` })),
     );
     const traffic = new Traffic(world, { manners: lively, lanes: 2, pauseMs: 80 });
-    const resuming: Promise<void>[] = [];
+    const away: Away = { taken: new Set(), resuming: [] };
     await Promise.all(
       armed.map(async ({ point, server }) => {
-        await provoke(world, server, point.name, resuming);
+        await provoke(world, server, point.name, away);
         (server.running ? missed : killed).push(`${server.name} at ${point.name}:${point.nth}`);
         await server.kill();
         // the others need it to reach their own points
@@ -92,7 +93,7 @@ async function survive(passes: Armed[][], context: Context): Promise<CaseResult>
     );
     await Bun.sleep(world.dice.between(0, 200));
     await world.restart();
-    await Promise.all(resuming);
+    await Promise.all(away.resuming);
     await traffic.stop();
     verdict = await world.drain();
     if (!isClean(verdict)) break;
@@ -132,8 +133,11 @@ function oldMail(): string {
   }).join("");
 }
 
+/** What is taken away for a moment and comes back by itself: two armed processes may want the same at once. */
+type Away = { taken: Set<Served | SimAgent>; resuming: Promise<void>[] };
+
 /** Until the armed process is dead: agents end and resume, and the other side goes away for a moment. */
-async function provoke(world: World, armed: Served, point: string, resuming: Promise<void>[]): Promise<void> {
+async function provoke(world: World, armed: Served, point: string, { taken, resuming }: Away): Promise<void> {
   const until = performance.now() + patienceMs;
   const ends = /^(delivery\.given|inbox\.return|sessions\.|notice\.)/.test(point);
   const offline = /^outbox\./.test(point);
@@ -142,19 +146,22 @@ async function provoke(world: World, armed: Served, point: string, resuming: Pro
     const agent = world.dice.pick(
       world.agents.filter(({ home }) => home === armed.home || armed === world.hub),
     );
-    if (agent.alive && (ends || world.dice.chance(0.1))) {
+    if (agent.alive && !taken.has(agent) && (ends || world.dice.chance(0.1))) {
+      taken.add(agent);
       await agent.die();
       await armed.endsWithin(world.dice.between(50, 1_500));
       if (!armed.running) return; // resumed by the drain
       // where the armed process dies meanwhile it goes on when that is back
-      const resumed = agent.resume();
+      const resumed = agent.resume().finally(() => taken.delete(agent));
       resuming.push(resumed);
       await Promise.race([resumed, armed.endsWithin(patienceMs)]);
     }
-    if (offline && world.hub.running && !world.hub.armed) {
+    if (offline && !taken.has(world.hub) && world.hub.running && !world.hub.armed) {
+      taken.add(world.hub);
       await world.hub.kill();
       await armed.endsWithin(world.dice.between(100, 400));
       await world.hub.start();
+      taken.delete(world.hub);
     }
   }
 }

@@ -53,7 +53,8 @@ async function strike(world: World, role: Exclude<Role, "hook">, count: number):
   let others = 0;
   for (let kill = 0; kill < count; kill++) {
     await Bun.sleep(dice.between(50, 400));
-    if (role === "mcp") await dice.pick(world.agents).killMcp();
+    // a dead agent has no MCP server
+    if (role === "mcp") await dice.pick(world.agents.filter(({ alive }) => alive)).killMcp();
     else await (role === "hub" ? world.hub : dice.pick(world.machines)).kill();
     if (dice.chance(0.1)) {
       others += world.servers.length;

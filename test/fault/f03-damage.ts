@@ -79,7 +79,7 @@ async function survive(damage: Damage, strikes: number, context: Context): Promi
     await server.kill();
     await server.start({ crash: `${damage.point}:${world.dice.between(5, 40)}` });
     const traffic = new Traffic(world, { manners: lively, lanes: 2, pauseMs: 80 });
-    await server.endsWithin(8_000);
+    await server.endsWithin(20_000);
     await server.kill();
     const what = damage.strike(world, server);
     if (what !== undefined) done.push(what);

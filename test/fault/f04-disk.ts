@@ -16,7 +16,7 @@ import { tmpdir } from "node:os";
 import { homePaths } from "../../src/system/paths.ts";
 import { type CaseResult, type Context, type FaultClass, noViolation, resultOf } from "./fault.ts";
 import { lively } from "./manners.ts";
-import type { Served } from "./served.ts";
+import { patience, type Served } from "./served.ts";
 import { Traffic } from "./traffic.ts";
 import { World } from "./world.ts";
 
@@ -78,7 +78,7 @@ async function fullDisk(count: number, context: Context): Promise<CaseResult> {
       const { home } = world.dice.pick(world.servers);
       fill(`${home}/ballast`, world.dice.between(0, 64 * 1024));
       await Bun.sleep(world.dice.between(300, 2_000));
-      await rm(`${home}/ballast`);
+      await rm(`${home}/ballast`, { force: true }); // not even its name had room
     }
     await traffic.stop();
     const verdict = await world.drain({ timeoutMs: 90_000 });
@@ -138,7 +138,7 @@ async function failingCalls(
   });
   const traffic = new Traffic(world, { manners: lively, lanes: 2, pauseMs: 80 });
   const failures = () => (existsSync(log) ? readFileSync(log, "utf8").split("(INJECTED)").length - 1 : 0);
-  const until = performance.now() + 4 * failingMs;
+  const until = performance.now() + patience.timeoutMs;
   await Bun.sleep(failingMs);
   while (failures() === 0 && performance.now() < until) await Bun.sleep(100);
   await server.kill();

@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { homePaths } from "../../src/system/paths.ts";
@@ -16,6 +17,7 @@ import { controlSweep } from "./f03-sweep.ts";
 import { type CaseResult, type Context, type FaultClass, noViolation } from "./fault.ts";
 import { calm, lively } from "./manners.ts";
 import { judge, type Verdict } from "./oracle.ts";
+import { patience } from "./served.ts";
 import { Traffic } from "./traffic.ts";
 import { World } from "./world.ts";
 
@@ -110,13 +112,16 @@ async function oldReader({ seed }: Context, crash: number) {
 async function besideTheDaemon(context: Context) {
   await using world = await World.start(context);
   const traffic = new Traffic(world, { manners: calm, lanes: 3, long: 0 });
-  const until = performance.now() + 2_000;
-  while (performance.now() < until) {
+  const [begun, until] = [performance.now(), performance.now() + patience.timeoutMs];
+  /** how often mail was written between its reading and its writing: what it is caught by */
+  let overwritten = 0;
+  while (performance.now() < until && (overwritten < 10 || performance.now() < begun + 2_000)) {
     for (const { home } of world.machines) {
       const { inbox } = homePaths(home);
       for (const name of readdirSync(inbox).filter((file) => file.endsWith(".jsonl"))) {
         const before = readFileSync(`${inbox}/${name}`, "utf8");
         await Bun.sleep(world.dice.between(1, 8));
+        if (statSync(`${inbox}/${name}`).size > Buffer.byteLength(before)) overwritten += 1;
         writeFileSync(`${inbox}/${name}`, before.replaceAll('"read":false', '"read": true'));
       }
     }

@@ -63,7 +63,16 @@ export class McpAgentProcess implements AgentTools, Process {
 
   async hook(binary: string, input: string): Promise<HookRun> {
     const command = `[ -e "$AI_INTERCOM_HOME/inbox/pending/$PPID" ] || exit 0; exec "${binary}" check-inbox --format hook`;
-    return { text: String(await this.#ask({ do: "hook", command, input })), struck: false };
+    try {
+      return { text: String(await this.#ask({ do: "hook", command, input })), struck: false };
+    } catch (error) {
+      if (this.#dead) return { text: "", struck: false };
+      throw error;
+    }
+  }
+
+  get #dead(): boolean {
+    return this.#child.signalCode !== null || this.#child.exitCode !== null;
   }
 
   async kill(): Promise<void> {
@@ -80,6 +89,7 @@ export class McpAgentProcess implements AgentTools, Process {
   }
 
   async #ask(request: AgentRequest): Promise<unknown> {
+    if (this.#dead) throw new Error("the agent died");
     const id = this.#next++;
     const answered = new Promise<AgentReply>((resolve) => this.#waiting.set(id, resolve));
     this.#child.send({ id, ...request });
