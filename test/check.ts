@@ -15,7 +15,7 @@ const steps: Step[] = [
     command: [
       bun,
       "test",
-      "--timeout=30000",
+      "--timeout=90000",
       ...[
         "house",
         "protocol",
@@ -27,6 +27,7 @@ const steps: Step[] = [
         "daemon",
         "integrations",
         "mcp",
+        "rig",
       ].map((part) => `test/${part}/`),
     ],
   },

@@ -10,9 +10,9 @@ const steps: { title: string; command: string[] }[] = [
   { title: "real clients", command: [bun, "test/real/install.ts"] },
   { title: "check", command: [bun, "test/check.ts"] },
   { title: "build", command: [bun, "build.ts"] },
-  { title: "binary", command: [bun, "test", "--timeout=60000", "test/binary/"] },
+  { title: "binary", command: [bun, "test", "--timeout=120000", "test/binary/"] },
   { title: "build with crash points", command: [bun, "build.ts", "--crash-points"] },
-  { title: "fault oracle", command: [bun, "test", "test/fault/"] },
+  { title: "fault oracle", command: [bun, "test", "--timeout=120000", "test/fault/"] },
   {
     title: "fault slice",
     command: [bun, "test/fault/run.ts", "--slice", "--seed", "1", "--parallel", "3"],
@@ -20,7 +20,7 @@ const steps: { title: string; command: string[] }[] = [
   // side by side: a real client spends most of a test waiting
   {
     title: "real",
-    command: [bun, "test", "--timeout=120000", "--concurrent", "--max-concurrency=3", "test/real/"],
+    command: [bun, "test", "--timeout=180000", "--concurrent", "--max-concurrency=3", "test/real/"],
   },
 ];
 

@@ -11,7 +11,7 @@ import { loopGuard } from "./loop-guard.ts";
 import { isoAt, keepForSessionMs, type Parts } from "./parts.ts";
 
 /** ms a sender waits for `delivered`; delivery.md */
-const deliveredWaitMs = 2_000;
+export const deliveredWaitMs = 2_000;
 
 /**
  * Commits a message, tells who watches, and wakes the machines it is for. `owed`: it must not be held or refused,

@@ -137,9 +137,7 @@ test("a machine without a code waits for a person; approve lets it in, deny and 
   expect((await late.run(["agents"])).code).toBe(0);
   const agent = await late.agent("app");
   expect((await limn().run(["machines", "revoke", "late"])).code).toBe(0);
-  await waitFor("the revoked link", async () => (await late.json("status")).link === "revoked", {
-    timeoutMs: 1_000,
-  });
+  await waitFor("the revoked link", async () => (await late.json("status")).link === "revoked");
   const refused = await agent.call("intercom_chat", { to: "limn/anything", message: "hi" });
   expect(refused).toMatchObject({ status: "error" });
   expect((await late.json("status")).outbox).toBe(0);

@@ -119,7 +119,7 @@ test("a delivery that never reached the model comes again, once", async () => {
   // the model answers again and the transcript holds no proof: the agent dropped the hook's output
   await reader.answerWithoutProof();
   const again = await waitFor("the message to be unread again", async () =>
-    (await reader.session()).inbox_pending === 1 ? await reader.context() : undefined,
+    (await reader.session()).inbox_pending === 1 ? (await reader.context()) || undefined : undefined,
   );
   expect(again).toContain("| did you get it?");
   expect(again).toContain(sent.message_id);
@@ -160,15 +160,17 @@ test("64 KiB passes whole, one byte more is refused with the limit", async () =>
   expect(Buffer.byteLength(whole)).toBe(limit);
   expect((await chat("limn/large", whole)).status).toBe("delivered");
   let joined = "";
-  for (let part = 1; part < 30; part++) {
-    const context = await reader.context();
-    if (context === "") break;
+  for (let [part, of] = [1, 1]; part <= of; part++) {
+    // a hook that found the part before it unproved still says nothing: the next one brings it
+    const context = await waitFor(`part ${part}`, async () => (await reader.context()) || undefined);
     expect(context.length).toBeLessThanOrEqual(9_000);
     expect(context).toContain(`part ${part} of `);
+    of = Number(/part \d+ of (\d+)/.exec(context)?.[1]);
     joined += [...context.matchAll(/^\| (.*)$/gm)].map(([, text]) => text).join("\n");
     await reader.proveContext(context);
   }
   expect(joined).toBe(whole);
+  expect(await reader.context()).toBe("");
 });
 
 test("text that imitates the frame, another sender or a system block stays quoted data", async () => {

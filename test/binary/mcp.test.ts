@@ -10,7 +10,7 @@ import { Fleet, type Machine } from "../rig/fleet";
 import { StdioServer } from "../rig/stdio";
 
 // each test starts several programs, and the machine may be busy
-setDefaultTimeout(40_000);
+setDefaultTimeout(120_000);
 const inspectorReady = await mcpToolsReady();
 
 let fleet: Fleet;

@@ -7,7 +7,7 @@ import { missionFleet, pending, reached } from "../rig/missions";
 import { waitFor } from "../rig/wait";
 
 // each test starts several programs, and the machine may be busy
-setDefaultTimeout(40_000);
+setDefaultTimeout(120_000);
 
 let fleet: Fleet;
 let limn: Machine;

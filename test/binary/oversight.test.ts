@@ -31,6 +31,7 @@ test("a loop of agents is held at the limit, both are told, and release lets it 
   expect(held.hint).toContain(`ai-intercom release ${thread_id}`);
   expect((await b.call("intercom_reply", { thread_id, message: "m6" })).status).toBe("held");
   expect((await a.call("intercom_status", { message_id: held.message_id })).status).toBe("held");
+  await waitFor("what b is told of it", async () => (await b.session()).inbox_pending === 3);
   expect(await b.read()).toEqual(["m1", "m3", expect.stringContaining("ai-intercom release")]);
   const { messages } = await fleet.machine("limn").json("inbox", "--unread");
   expect(texts({ messages })).toEqual([expect.stringContaining(thread_id)]);

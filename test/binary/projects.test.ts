@@ -5,7 +5,7 @@ import type { ScriptedAgent } from "../rig/agent";
 import { Fleet, type Machine } from "../rig/fleet";
 import { waitFor } from "../rig/wait";
 
-setDefaultTimeout(40_000);
+setDefaultTimeout(120_000);
 
 let fleet: Fleet;
 let asker: ScriptedAgent;

@@ -11,7 +11,7 @@ import type { Fleet, Machine } from "../rig/fleet";
 import { missionFleet, pending, reached } from "../rig/missions";
 
 // each test starts several programs, and the machine may be busy
-setDefaultTimeout(40_000);
+setDefaultTimeout(120_000);
 
 let fleet: Fleet;
 let limn: Machine;

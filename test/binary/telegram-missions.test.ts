@@ -7,7 +7,7 @@ import { botToken, FakeTelegram, owner, stranger } from "../rig/telegram";
 import { waitFor } from "../rig/wait";
 
 // each test starts several programs, and the machine may be busy
-setDefaultTimeout(40_000);
+setDefaultTimeout(120_000);
 
 let fake: FakeTelegram;
 let fleet: Fleet;

@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { mkdtempSync } from "node:fs";
 import { Arrivals } from "../../src/daemon/arrivals.ts";
-import { Link } from "../../src/daemon/link.ts";
+import { hubPatienceMs, Link } from "../../src/daemon/link.ts";
 import { Outbox } from "../../src/daemon/outbox.ts";
 import { Projects } from "../../src/daemon/projects.ts";
 import { Sender } from "../../src/daemon/sender.ts";
@@ -88,22 +88,22 @@ test("a hub that stays silent: the sender is told `queued` in time, and all goes
   const first = send("msg-1");
   await waitFor("the first at the hub", () => routes.length === 1);
   const second = send("msg-2");
-  const answer = await within("the first answer", first, { timeoutMs: 6_000 });
+  const answer = await within("the first answer", first, { timeoutMs: 2 * hubPatienceMs });
   // the second is still in flight, and must not come behind a third
   expect(answer).toMatchObject({
     status: "queued",
     message_id: "msg-1",
     reason: expect.stringContaining("not answered for 4 s"),
   });
-  const third = await within("an answer at once", send("msg-3"), { timeoutMs: 500 });
+  const third = await within("an answer at once", send("msg-3"), { timeoutMs: hubPatienceMs - 100 });
   expect([(await second).status, third.status]).toEqual(["queued", "queued"]);
   const waiting = ["msg-1", "msg-2", "msg-3"].map((id) => outbox.find(id)?.input.payload.message_id);
   expect([waiting, outbox.routes]).toEqual([["msg-1", "msg-2", "msg-3"], 3]);
   silent = false;
   const before = routes.length;
-  await waitFor("the outbox to empty", () => outbox.size === 0, { timeoutMs: 25_000 });
+  await waitFor("the outbox to empty", () => outbox.size === 0);
   expect(routes.slice(before).map(({ message_id }) => message_id)).toEqual(["msg-1", "msg-2", "msg-3"]);
-}, 40_000);
+}, 90_000);
 
 test("presence that is not taken is no refusal of the message", async () => {
   const { outbox, presence, send } = await scene(delivered);
@@ -116,12 +116,14 @@ test("presence that is not taken is no refusal of the message", async () => {
 test("a link that stands while nothing comes through: told in time, dialled anew, sent once it clears up", async () => {
   const { relay, routes, outbox, link, send } = await scene(delivered);
   relay.weather = { kind: "silent" };
-  expect(await within("an answer", send("msg-1"), { timeoutMs: 6_000 })).toMatchObject({ status: "queued" });
-  await waitFor("the link to be given up", () => !link.linked, { timeoutMs: 17_000 });
+  expect(await within("an answer", send("msg-1"), { timeoutMs: 2 * hubPatienceMs })).toMatchObject({
+    status: "queued",
+  });
+  await waitFor("the link to be given up", () => !link.linked);
   relay.weather = { kind: "clear" };
-  await waitFor("the outbox to empty", () => outbox.size === 0, { timeoutMs: 17_000 });
+  await waitFor("the outbox to empty", () => outbox.size === 0);
   expect(routes.map(({ message_id }) => message_id)).toEqual(["msg-1"]);
-}, 60_000);
+}, 90_000);
 
 test("what a machine queued before it was renamed goes out under its new name", async () => {
   const { outbox, routes } = await scene(delivered);
@@ -146,7 +148,8 @@ test("what a machine queued before it was renamed goes out under its new name", 
 test("stopping a link through which nothing comes takes no longer than a goodbye", async () => {
   const { relay, link } = await scene(delivered);
   relay.weather = { kind: "silent" };
-  await within("the link to stop", link.stop(), { timeoutMs: 2_000 });
+  // Bun's own close waits 36 s for the other end
+  await within("the link to stop", link.stop(), { timeoutMs: 20_000 });
 });
 
 test("a refusal that comes after its sender ended is in its inbox when the conversation is resumed", async () => {

@@ -1,7 +1,7 @@
 // A person decides what runs: once, with the whole text before them; what is granted holds, and nothing beside it.
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import type { ApprovalDecided, ApprovalList } from "../../src/protocol/mission.ts";
-import { ask, decide, detail, Launcher, pending, responded, responses } from "./launcher.ts";
+import { ask, decide, detail, Launcher, pending, responseOf } from "./launcher.ts";
 import { Peer, routeInput } from "./peer.ts";
 import { type Reply, startHub, type TestHub } from "./rig.ts";
 
@@ -27,9 +27,8 @@ const revokeAll = async () => {
 
 test("asked at once, decided later: the whole text, exactly what would run, the id the asker has", async () => {
   const text = `${"long ".repeat(12_000)}end`;
-  const began = performance.now();
+  // the person decides below, so an answer that waited for that would never come
   const answer = await ask(mac, "web@s-a", text);
-  expect(performance.now() - began).toBeLessThan(2_000);
   expect(answer).toMatchObject({ status: "pending_approval", reason: "a person must allow it" });
   const { mission_id: id = "" } = answer;
   const [approval] = await pending(hub);
@@ -71,15 +70,15 @@ test("the card has everything that the agent is told: messages handed over, file
 });
 
 test("denied: nothing runs, the asker is told by whom", async () => {
-  const [before, started] = [responses(mac).length, limn.starts.length];
+  const started = limn.starts.length;
   const { mission_id: id = "" } = await ask(mac, "web@s-a", "x");
   const { approval } = decided(await decide(hub, "deny", "always"));
   expect(await detail(hub, id)).toMatchObject({
     status: "denied",
     reason: `denied by ${approval.decided_by}`,
   });
-  const told = (await responded(mac, before + 1)).at(-1);
-  expect(told?.message).toBe(`Mission ${id} (limn/api) was denied: denied by ${approval.decided_by}.`);
+  const told = await responseOf(mac, id);
+  expect(told.message).toBe(`Mission ${id} (limn/api) was denied: denied by ${approval.decided_by}.`);
   expect(limn.starts).toHaveLength(started);
   expect(await grants()).toEqual([]);
 });
@@ -89,21 +88,28 @@ test("two hands at once: one counts, the other sees whose it was; the same hand 
   const [approval] = await pending(hub);
   const path = `/api/approvals/${approval?.id}`;
   const started = limn.starts.length;
-  const replies = await Promise.all([
-    hub.person("POST", path, { decision: "approve" }),
-    hub.person("POST", path, { decision: "deny" }),
-    hub.person("POST", path, { decision: "approve" }),
-  ]);
-  expect(replies.map(({ status }) => status)).toEqual([200, 409, 200]);
-  const by = decided(replies[0] as Reply).approval.decided_by;
-  expect(replies[1]?.body.error.message).toStartWith(`approval ${approval?.id} was approved by ${by} at `);
-  expect(limn.starts).toHaveLength(started + 1);
+  const hands = ["approve", "deny", "approve"] as const;
+  const replies = await Promise.all(
+    hands.map(async (decision) => ({ decision, ...(await hub.person("POST", path, { decision })) })),
+  );
+  // three connections: which of them is heard first is nobody's to say
+  const { body } = await hub.person("GET", "/api/approvals?all=true&limit=1");
+  const [stands] = (body as unknown as ApprovalList).approvals;
+  const [winner, by] = [stands?.status === "approved" ? "approve" : "deny", stands?.decided_by ?? ""];
+  for (const reply of replies) {
+    expect([reply.decision, reply.status]).toEqual([reply.decision, reply.decision === winner ? 200 : 409]);
+    if (reply.status === 200) expect(decided(reply).approval.decided_by).toBe(by);
+    else
+      expect(reply.body.error.message).toStartWith(
+        `approval ${approval?.id} was ${stands?.status} by ${by} at `,
+      );
+  }
+  expect(limn.starts).toHaveLength(started + (winner === "approve" ? 1 : 0));
   const unknown = await hub.person("POST", "/api/approvals/a-ffffffffffff", { decision: "deny" });
   expect([unknown.status, unknown.body.error.code]).toEqual([404, "unknown_approval"]);
 });
 
 test("nobody decides: expired, told, and too late for a decision", async () => {
-  const before = responses(mac).length;
   const { mission_id: id = "" } = await ask(mac, "web@s-a", "x");
   const [approval] = await pending(hub);
   hub.clock.offsetMs = 31 * 60_000;
@@ -111,7 +117,7 @@ test("nobody decides: expired, told, and too late for a decision", async () => {
     const late = await hub.person("POST", `/api/approvals/${approval?.id}`, { decision: "approve" });
     expect([late.status, late.body.error.message]).toEqual([409, expect.stringContaining("was expired")]);
     expect(await detail(hub, id)).toMatchObject({ status: "expired", reason: "nobody decided in time" });
-    expect((await responded(mac, before + 1)).at(-1)?.message).toContain("expired and did not run");
+    expect((await responseOf(mac, id)).message).toContain("expired and did not run");
   } finally {
     hub.clock.offsetMs = 0;
   }

@@ -27,7 +27,8 @@ test("kill -9 under load: nothing that was accepted is lost, doubled or out of o
       () => answered.push(n),
       () => undefined,
     );
-    if (answered.length === 40) child.kill("SIGKILL");
+    // several are answered by one commit: the fortieth need not be seen alone
+    if (answered.length >= 40) child.kill("SIGKILL");
   });
   await Promise.all(sending);
   await child.exited;

@@ -150,7 +150,7 @@ export async function reaches(
       last = await detail(hub, id);
       return last.status === status;
     },
-    { timeoutMs: 10_000, detail: () => JSON.stringify(last) },
+    { detail: () => JSON.stringify(last) },
   );
   return last as MissionDetail;
 }
@@ -161,10 +161,17 @@ export const responses = (peer: Peer) =>
 
 export async function responded(peer: Peer, count: number) {
   await waitFor(`${count} responses at ${peer.id}`, () => responses(peer).length >= count, {
-    timeoutMs: 10_000,
     detail: () => JSON.stringify(peer.received),
   });
   return responses(peer);
+}
+
+/** The answer of that run, by its id: those of earlier missions may still be on their way. */
+export function responseOf(peer: Peer, mission: string | undefined, run = 1) {
+  const wanted = `response-${mission}-${run}`;
+  return waitFor(`${wanted} at ${peer.id}`, () => responses(peer).find(({ id }) => id === wanted), {
+    detail: () => JSON.stringify(peer.received),
+  });
 }
 
 export async function pending(hub: Reachable): Promise<Approval[]> {

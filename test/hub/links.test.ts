@@ -1,6 +1,7 @@
 // The link: one per machine, mail in order, nothing lost when it breaks.
 
 import { describe, expect, test } from "bun:test";
+import { hubPatienceMs } from "../../src/daemon/link.ts";
 import { RateLimit } from "../../src/hub/rate.ts";
 import { closeCodes, maxFrameBytes } from "../../src/protocol/link.ts";
 import { waitFor } from "../rig/wait.ts";
@@ -88,7 +89,8 @@ test("a sender that is not told in two seconds hears `queued`, and why", async (
   const before = performance.now();
   const answer = await mac.chat("web@s-a", "limn/api", "slow");
   expect(answer).toMatchObject({ status: "queued", reason: "not confirmed by machine limn yet" });
-  expect(performance.now() - before).toBeWithin(1900, 3000);
+  // in time for the daemon, which waits for its hub so long
+  expect(performance.now() - before).toBeWithin(1_900, hubPatienceMs);
 });
 
 test("a full inbox stops its session's stream only, in order, and goes on when somebody reads", async () => {
@@ -163,6 +165,8 @@ test("a sender that writes too fast is told how long to wait", async () => {
   await using hub = await startHub({ limits: { rate: 2, burst: 3 } });
   const mac = await Peer.online(hub, "mac", "web@s-a", "web@s-other");
   await Peer.online(hub, "limn", "api@s-b");
+  // nothing comes back while they are written, however long that takes
+  hub.clock.stoppedMs = Date.now();
   for (let n = 0; n < 3; n++) await mac.chat("web@s-a", "limn/api", `m${n}`);
   const error = await refusal(mac.chat("web@s-a", "limn/api", "m3"));
   expect(error.code).toBe("rate_limited");
@@ -235,6 +239,8 @@ describe("frames", () => {
 test("a machine that misses three heartbeats is offline, and last seen then", async () => {
   await using hub = await startHub();
   const mac = await Peer.online(hub, "mac", "web@s-a");
+  hub.clock.stoppedMs = Date.now();
+  await mac.request("heartbeat", {});
   hub.clock.offsetMs = 29_000;
   await hub.hub.sweep();
   await mac.request("heartbeat", {});

@@ -157,7 +157,6 @@ export class Peer {
 
   async arrived(count: number): Promise<Deliver[]> {
     await waitFor(`${count} deliveries at ${this.id}`, () => this.received.length >= count, {
-      timeoutMs: 5000,
       detail: () => JSON.stringify(this.received),
     });
     return this.received;

@@ -74,6 +74,10 @@ test("mail given back waits for its session; the sender is told once, in the thr
   expect(limn.received.map(({ session_id }) => session_id)).toEqual(["s-b", "s-b"]);
   await hub.hub.sweep();
   expect(mac.received).toHaveLength(1);
+  await waitFor(
+    "the answer to the second delivery",
+    async () => (await statesOf(hub, message_id)).length === 4,
+  );
   expect(await statesOf(hub, message_id)).toEqual(["accepted", "delivered", "queued", "delivered"]);
 });
 

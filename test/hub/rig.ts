@@ -30,7 +30,8 @@ export type Reachable = { readonly hub: { readonly url: string }; readonly perso
 export type TestHub = {
   hub: Hub;
   paths: ReturnType<typeof homePaths>;
-  clock: { offsetMs: number };
+  /** the hub's time: the true one and `offsetMs`; with `stoppedMs` (unix) it stands still there */
+  clock: { offsetMs: number; stoppedMs?: number };
   /** the person, through the hub's socket, as this test process or as `pid` */
   person: Person;
   /** stops the hub and starts another on the same home */
@@ -60,14 +61,15 @@ export async function startHub(
   settings: Record<string, unknown> = {},
   paths = homePaths(mkdtempSync("/tmp/aii-hub-")),
 ): Promise<TestHub> {
-  const clock = { offsetMs: 0 };
+  const clock: TestHub["clock"] = { offsetMs: 0 };
   const { hub: hubSettings, ...others } = settings;
   const config = Config.parse({
     machine: { id: "hubhost" },
     ...others,
     hub: { listen: "127.0.0.1:0", ...(typeof hubSettings === "object" ? hubSettings : {}) },
   });
-  const start = () => Hub.start({ config, paths, now: () => Date.now() + clock.offsetMs });
+  const start = () =>
+    Hub.start({ config, paths, now: () => (clock.stoppedMs ?? Date.now()) + clock.offsetMs });
   const rig: TestHub = {
     hub: await start(),
     paths,

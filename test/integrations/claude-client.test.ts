@@ -6,7 +6,7 @@ import { claude } from "../../src/integrations/claude.ts";
 import { claudePath, claudeVersions } from "../real/install.ts";
 import { read, readJson, type TestHome, testHome, write } from "./claude-home.ts";
 
-const patience = 60_000;
+const patience = 120_000;
 const running = new Set<Bun.Subprocess>();
 afterEach(async () => {
   for (const child of running) child.kill("SIGKILL");

@@ -158,7 +158,13 @@ describe.each(shells)("in %s", (shell) => {
       if (!firstEnded) shells.push(run(shell, command, root));
       return firstEnded;
     });
-    await waitFor("the pipe's end", () => writeToFifo(bell, () => ""));
+    // the last ones may not have got to the pipe yet, and wait there from then on
+    let left = shells.length;
+    for (const one of shells) void one.finally(() => (left -= 1));
+    await waitFor("all to end with the pipe", () => {
+      if (left > 0) writeToFifo(bell, () => "");
+      return left === 0;
+    });
     for (const one of shells) expect(await one).toEqual(silence);
   });
 
@@ -187,9 +193,16 @@ describe.each(shells)("in %s", (shell) => {
     expect(await run(shell, command, root, { ...interactive, CLAUDE_CODE_MESSAGING_SOCKET: "/s" })).toEqual(
       silence,
     );
-    const waiting = run(shell, command, root, interactive);
+    let ended = false;
+    const waiting = run(shell, command, root, interactive).finally(() => {
+      ended = true;
+    });
     const bell = hangBell(home);
-    await waitFor("the bell to be heard", () => writeToFifo(bell, () => "ring\n"));
+    // lost, as any ring may be, while the one who waited before is sent away: the next one is heard
+    await waitFor("the bell to be heard", () => {
+      if (!ended) writeToFifo(bell, () => "ring\n");
+      return ended;
+    });
     expect(await waiting).toEqual({ code: 2, out: "", err: "ring\n" });
   });
 

@@ -22,7 +22,7 @@ test.skipIf(!ready)(
     expect(text).toContain("Baseline check passed");
     expect(code).toBe(0);
   },
-  60_000,
+  180_000,
 );
 
 async function runSuite(url: string): Promise<{ code: number; text: string }> {
@@ -47,7 +47,7 @@ async function runSuite(url: string): Promise<{ code: number; text: string }> {
         stdin: "ignore",
         stdout: "pipe",
         stderr: "pipe",
-        timeout: 50_000,
+        timeout: 150_000,
       },
     );
     const [out, err, code] = await Promise.all([

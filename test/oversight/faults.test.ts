@@ -56,13 +56,14 @@ test.each(["cut", "cut after", "500 after", "429", "entities"] satisfies Fault[]
     stage = await setStage({ speed: 200 });
     const { id } = await chat(stage, "m1.");
     const posted = await stage.fake.sees("Session: ✅ delivered");
+    const before = posted.versions.length;
     stage.fake.fault("editMessageText", fault);
     await stage.limn.peer.receipt("s-b", id, "seen");
     await stage.fake.sees("Session: 👁 seen");
     await chat(stage, "m2.");
     await stage.fake.sees("m2.");
     expect(numbers()).toEqual([1, 2]);
-    expect(stage.fake.messages.get(posted.id)?.versions).toHaveLength(2);
+    expect(stage.fake.messages.get(posted.id)?.versions).toHaveLength(before + 1);
   },
 );
 
@@ -131,7 +132,8 @@ test("five minutes of 502: chat goes on unhindered, then all of it is shown, in 
   stage.fake.away = true;
   const started = performance.now();
   for (let n = 2; n <= 40; n++) await chat(stage, `m${n}.`, { thread_id: thread });
-  expect(performance.now() - started).toBeLessThan(10_000);
+  // one call to Telegram alone may take so long before it is given up
+  expect(performance.now() - started).toBeLessThan(20_000);
   expect(stage.limn.peer.texts()).toHaveLength(40);
   const since = stage.fake.calls.length;
   await waitFor("some tries", () => stage.fake.calls.length > since + 4, { timeoutMs: 20_000 });

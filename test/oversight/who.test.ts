@@ -4,7 +4,7 @@ import { ask, pending, reaches } from "../hub/launcher.ts";
 import { Peer } from "../hub/peer.ts";
 import { owner, stranger } from "../rig/telegram.ts";
 import { waitFor } from "../rig/wait.ts";
-import { chat, type Stage, setStage } from "./stage.ts";
+import { chat, type Stage, seesEnding, setStage } from "./stage.ts";
 
 let stage: Stage;
 beforeAll(async () => {
@@ -52,6 +52,10 @@ const commands: [text: string, answer: RegExp][] = [
   ['/start_agent limn/api "sweep the floor"', /🎯 m-\d{8}/],
 ];
 
+/** how many messages reach limn, and how many missions are planned there */
+const effects = (text: string): [number, number] =>
+  text.startsWith("/chat limn/api ") ? [1, 0] : / limn\/api /.test(text) ? [0, 1] : [0, 0];
+
 describe("commands", () => {
   test.each(commands)("%s by a stranger: nothing; by the owner: answered", async (text, answer) => {
     const counts = () => [stage.limn.peer.received.length, stage.limn.plans.length];
@@ -69,6 +73,10 @@ describe("commands", () => {
     expect(shown.topic).toBeUndefined();
     // answers come in the order of what was said: the stranger's would stand before it
     expect(stage.fake.shown().filter(({ replyTo }) => replyTo === unheard)).toEqual([]);
+    // what it does is done before the next stranger's word is held against these counts
+    const [mail, plans] = effects(text);
+    const after = [(before[0] ?? 0) + mail, (before[1] ?? 0) + plans];
+    await waitFor("its effect", () => Bun.deepEquals(counts(), after), { detail: () => String(counts()) });
   });
 
   test("what the last ones did", async () => {
@@ -251,7 +259,7 @@ describe("private messages, where they are allowed", () => {
 test("French", async () => {
   await using french = await setStage({ settings: { language: "fr" } });
   await chat(french, "bonjour");
-  expect((await french.fake.sees("bonjour")).text).toEndWith("Session: ✅ remis");
+  await seesEnding(french, "bonjour", "Session: ✅ remis");
   french.fake.say("/help");
   await french.fake.sees("cette liste");
   expect(french.fake.commands.find(({ command }) => command === "stop")?.description).toBe(

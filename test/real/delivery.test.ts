@@ -39,6 +39,7 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => 
           ({ attachment }) => attachment && JSON.stringify(attachment).includes("| the news"),
         ),
       );
+      await waitFor("offered", async () => (await stage.states(message_id)).includes("offered"));
       expect(await stage.states(message_id)).toEqual(["accepted", "delivered", "offered"]);
       answering.open();
       await session.claude.waitForAnswer("end of one");

@@ -103,7 +103,9 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => 
       await on.model.gate("in the agent").reached();
       await claude.waitForAnswer("end of one");
       await claude.waitUntil("the end of the turn", async () => (await claude.transcript()).some(isTurnEnd));
-      expect((await claude.registry())?.status).toBe("busy");
+      // written in place: it may be met empty
+      const registry = await claude.waitUntil("its registry file", () => claude.registry());
+      expect(registry.status).toBe("busy");
       on.model.gate("in the agent").open();
       await claude.waitForAnswer("woken by agent");
       await claude.waitForStatus("idle");

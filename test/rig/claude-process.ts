@@ -15,7 +15,7 @@ import type { ClaudeHome } from "./claude-home";
 import { waitFor, within } from "./wait";
 
 /** How long a client may take to end after SIGTERM before it is killed, in milliseconds. */
-const endMs = 5_000;
+const endMs = 30_000;
 
 export type ClaudeOptions = {
   home: ClaudeHome;

@@ -12,10 +12,12 @@ export type Hold = (gate: string, signal: AbortSignal) => Promise<void>;
 /** Streams `answer`, step by step; a step that holds keeps the connection alive with pings. */
 export function streamAnswer(answer: Answer, hold: Hold, signal: AbortSignal): Response {
   const encoder = new TextEncoder();
+  // a client that goes away may end the stream before its request counts as aborted
+  let gone = false;
   const body = new ReadableStream<Uint8Array>({
     async start(controller) {
       const send = (type: string, data: Record<string, unknown> = {}) => {
-        if (signal.aborted) return;
+        if (signal.aborted || gone) return;
         controller.enqueue(encoder.encode(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`));
       };
       const ping = setInterval(() => send("ping"), pingMs);
@@ -23,8 +25,11 @@ export function streamAnswer(answer: Answer, hold: Hold, signal: AbortSignal): R
         await play(answer, send, hold, signal);
       } finally {
         clearInterval(ping);
-        if (!signal.aborted) controller.close();
+        if (!signal.aborted && !gone) controller.close();
       }
+    },
+    cancel() {
+      gone = true;
     },
   });
   return new Response(body, {

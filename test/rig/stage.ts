@@ -8,7 +8,7 @@ import type { Step } from "./fake-script";
 import { ShellHooks } from "./sh-hooks";
 
 /** Deadline of one test in milliseconds: a real client starts in about a second, on a loaded machine in ten. */
-export const testMs = 60_000;
+export const testMs = 120_000;
 
 /** Whether the real clients are there; prints a named skip when they are not. */
 export async function clientsReady(): Promise<boolean> {

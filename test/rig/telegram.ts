@@ -98,7 +98,6 @@ export class FakeTelegram extends FakeChat {
   /** The first of the bot's messages with this text. */
   async sees(part: string, topic?: number | "outside"): Promise<Posted> {
     return waitFor(`"${part}" in Telegram`, () => this.shown(topic).find(({ text }) => text.includes(part)), {
-      timeoutMs: 10_000,
       detail: () =>
         this.shown()
           .map((one) => `${one.topic}: ${one.text.slice(0, 300)}`)

@@ -5,7 +5,7 @@
 const pollMs = 10;
 
 /** How long a wait may take when the caller does not say, in milliseconds. */
-export const defaultWaitMs = 15_000;
+export const defaultWaitMs = 30_000;
 
 export type WaitOptions = {
   /** Deadline in milliseconds from now. */
