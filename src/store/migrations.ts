@@ -156,6 +156,10 @@ const steps: readonly string[] = [
   `,
   missionSchema,
   telegramStep,
+  `
+  -- how an idle session is woken; null where its machine does not tell
+  ALTER TABLE sessions ADD COLUMN wake TEXT;
+  `,
 ];
 
 /**
