@@ -255,6 +255,27 @@ test("a revoked machine's missions end", async () => {
   expect(await responded(mac, 2)).toHaveLength(2);
 });
 
+test("what a revoked machine asked for ends elsewhere too, running or in the queue; what others asked for goes on", async () => {
+  await using hub = await startHub();
+  const { mac, limn } = await pair(hub);
+  const other = await Peer.online(hub, "mini", "web@s-m");
+  const running = await ask(mac, "web@s-a", "running");
+  limn.begin = (start) => limn.take(start, "queued");
+  const taken = await ask(mac, "web@s-a", "behind others");
+  limn.begin = (start) => limn.take(start);
+  const foreign = await ask(other, "web@s-m", "of another machine");
+  await hub.person("POST", "/api/machines/mac/revoke", {});
+  const told = (id: unknown) => limn.cancels.filter(({ mission_id }) => mission_id === id);
+  for (const { mission_id: id = "" } of [running, taken]) {
+    await waitFor("its machine to be told", () => told(id).length > 0);
+    expect(told(id)[0]).toMatchObject({ reason: "machine mac was revoked" });
+    await limn.end(id, "cancelled", { reason: "machine mac was revoked" });
+    expect(await detail(hub, id)).toMatchObject({ status: "cancelled" });
+  }
+  expect(await detail(hub, foreign.mission_id)).toMatchObject({ status: "running" });
+  expect(told(foreign.mission_id)).toEqual([]);
+});
+
 test("a revoked machine's grants and asks end with it: its name, joined again, inherits nothing", async () => {
   await using hub = await startHub();
   const { mac, limn } = await pair(hub);
