@@ -155,6 +155,7 @@ test("the token is in none of the hub's words, whatever went wrong", async () =>
   await end();
   await waitFor("what it said", () => said.some((text) => text.includes("telegram")));
   const [, secret = ""] = botToken.split(":");
-  expect(said.join("\n")).toContain("telegram cannot be reached");
+  // before its first call went through, or behind it
+  expect(said.join("\n")).toMatch(/telegram (cannot be reached|is not reached yet)/);
   expect(said.filter((text) => text.includes(secret))).toEqual([]);
 });
