@@ -83,7 +83,8 @@ export class Waiting {
     const rings = this.#doorbell.rings(session);
     if (!this.#doorbell.canRing(session)) return say.noBell;
     if (rings < deafAfterRings) return undefined;
-    return this.#doorbell.reacted(session) ? say.deaf(rings) : say.held(rings);
+    // the number at which it was told: a sender learns it once, not at every further ring
+    return this.#doorbell.reacted(session) ? say.deaf(deafAfterRings) : say.held(deafAfterRings);
   }
 
   /** What was answered when mail arrived. */
