@@ -158,7 +158,13 @@ describe.each(shells)("in %s", (shell) => {
       if (!firstEnded) shells.push(run(shell, command, root));
       return firstEnded;
     });
-    await waitFor("the pipe's end", () => writeToFifo(bell, () => ""));
+    // one that was started last may not be at the pipe yet
+    let ended = 0;
+    for (const one of shells) one.finally(() => ended++);
+    await waitFor("the pipe's end", () => {
+      writeToFifo(bell, () => "");
+      return ended === shells.length;
+    });
     for (const one of shells) expect(await one).toEqual(silence);
   });
 
