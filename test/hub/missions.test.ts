@@ -1,7 +1,6 @@
 // Missions at the hub with scripted machines: what is asked for, planned, started, reported, answered; every end.
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { newMessageId } from "../../src/protocol/ids.ts";
-import type { ChatAnswer } from "../../src/protocol/message.ts";
 import type {
   MissionAnswer,
   MissionDetail,
@@ -9,8 +8,8 @@ import type {
   MissionList,
 } from "../../src/protocol/mission.ts";
 import { waitFor } from "../rig/wait.ts";
-import { ask, askInput, decide, detail, Launcher, responded, responses } from "./launcher.ts";
-import { Peer, refusal, routeInput } from "./peer.ts";
+import { ask, askInput, detail, Launcher, responded, responses } from "./launcher.ts";
+import { Peer, refusal } from "./peer.ts";
 import { startHub, type TestHub } from "./rig.ts";
 
 let hub: TestHub;
@@ -242,45 +241,6 @@ test("a finished mission goes on: same id, same thread, next run; a running one 
   const third = await Peer.online(hub, "third", "web@s-a");
   expect(await refusal(go("web@s-a", "mine?", third))).toMatchObject({ code: "unknown_mission" });
   third.close();
-});
-
-test("a reply to a mission that is over goes nowhere, and says how it is continued; one that is to begin gets it later", async () => {
-  limn.level = "once";
-  const { mission_id: id = "", thread_id = "" } = await ask(mac, "web@s-a", "begin");
-  const reply = (from: string, more: object = {}) =>
-    mac.request<ChatAnswer>("route", routeInput(from, undefined, "and?", { thread_id, ...more }));
-  const early = await reply("mac/web@s-a", { await_delivery: false });
-  expect(early).toMatchObject({
-    status: "queued",
-    reason: `mission ${id} is pending_approval; delivered when its agent's session is open`,
-  });
-  await decide(hub, "approve");
-  await limn.end(id);
-  limn.level = "never";
-  const over = `mission ${id} is completed, and its agent has ended`;
-  for (const to of [undefined, `limn/api@${id}`]) {
-    const input = routeInput("mac/web@s-a", to, "and now?", { thread_id });
-    expect(await mac.request<ChatAnswer>("route", input)).toEqual({
-      status: "no_active_session",
-      reason: over,
-      hint: `intercom_ask(to="limn/api", mission_id="${id}", message="…") continues it`,
-    });
-  }
-  const chat = routeInput("mac/web@s-a", `limn/api@${id}`, "a new thread", {});
-  expect((await refusal(mac.request("route", chat))).code).toBe("unknown_session");
-  // a person is heard by who asked, and not kept for an agent that is gone
-  const said = await hub.person(
-    "POST",
-    "/api/route",
-    routeInput("human", undefined, "well done", { thread_id }),
-  );
-  expect(said.body as unknown).toMatchObject({ status: "delivered", to: "mac/web@s-a" });
-  const alone = routeInput("human", `limn/api@${id}`, "well done", { thread_id });
-  expect((await hub.person("POST", "/api/route", alone)).body as unknown).toEqual({
-    status: "no_active_session",
-    reason: over,
-    hint: `ai-intercom ask limn/api "…" --continue ${id}`,
-  });
 });
 
 test("a continuation is for the agent that ran before, unless another is named", async () => {
