@@ -167,7 +167,7 @@ async function send(input: HubInput<"route">, asJson: boolean): Promise<number> 
     );
   else
     throw new IntercomError("no_active_session", answer.reason ?? `no agent runs in ${input.to_agent}`, {
-      hint: "start one there, or keep the message for the next: --queue",
+      hint: answer.hint ?? "start one there, or keep the message for the next: --queue",
     });
   return sent ? 0 : 1;
 }

@@ -1,7 +1,7 @@
 // `login` and `logout`: a person at a joined machine shows the hub who they are, by a code that the hub showed them.
-import { z } from "zod";
 import { IntercomError } from "../protocol/errors.ts";
 import { Invite, Login } from "../protocol/hub-api.ts";
+import { LoggedOut } from "../protocol/local-api.ts";
 import { userName } from "../system/user.ts";
 import { actAsPerson, askDaemon, isHubHost } from "./access.ts";
 import { command, json } from "./command.ts";
@@ -40,11 +40,10 @@ export const logout = command({
   args: { json },
   examples: ["ai-intercom logout"],
   run: async (args) => {
-    const { status } = z
-      .object({ status: z.enum(["logged_out", "not_logged_in"]) })
-      .parse(await askDaemon("/api/logout", {}));
-    if (args.json) return printJson({ status });
-    print(status === "logged_out" ? "logged out" : "nobody was logged in here");
+    const answer = LoggedOut.parse(await askDaemon("/api/logout", {}));
+    if (args.json) return printJson(answer);
+    const { status, hint = "logged out" } = answer;
+    print(status === "logged_out" ? hint : "nobody was logged in here");
   },
 });
 

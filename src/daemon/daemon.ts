@@ -74,6 +74,7 @@ export class Daemon {
   readonly #doorbell: Doorbell;
   readonly #waiting: Waiting;
   readonly #link: Link;
+  readonly #person: Person;
   readonly #presence: Presence;
   readonly #sender: Sender;
   readonly #checkups: Checkups;
@@ -128,6 +129,13 @@ export class Daemon {
     this.#upgrades = new Upgrades(config, paths);
     this.#discovery = new Discovery(config.discovery, this.#projects);
     this.#link = this.#makeLink();
+    this.#person = new Person({
+      link: this.#link,
+      sessions: this.#sessions,
+      machine: config.machine.id,
+      loginFile: paths.login,
+      missionOf: (pid) => this.#launcher.processOf(pid)?.mission_id,
+    });
     this.#presence = new Presence({
       link: this.#link,
       sessions: this.#sessions,
@@ -223,20 +231,13 @@ export class Daemon {
       projects: this.#projects,
       machine: config.machine.id,
     });
-    const person = new Person({
-      link: this.#link,
-      sessions: this.#sessions,
-      machine: config.machine.id,
-      loginFile: paths.login,
-      missionOf: (pid) => this.#launcher.processOf(pid)?.mission_id,
-    });
     const hooks = new Hooks(this.#sessions, this.#deliveries, config);
     this.#server = await serveLocalApi({
       ...parts,
       arrivals: this.#arrivals,
       socket: paths.daemonSocket,
       hooks,
-      person,
+      person: this.#person,
       permissions: new Permissions(this.#sessions, (ask) => this.#link.request("permission", ask)),
       toolCalls,
       events: this.#events,
@@ -321,7 +322,9 @@ export class Daemon {
         if (state === "linked") this.#state.setRevoked(false);
         if (state === "revoked") this.#state.setRevoked(true);
         this.#sender.flush();
-        if (state === "linked") this.#launcher.linked();
+        if (state !== "linked") return;
+        this.#launcher.linked();
+        background("logins that have ended", () => this.#person.tellEnded());
       },
     });
   }

@@ -177,9 +177,7 @@ function routesOf(parts: LocalApiParts): Record<string, Handler> {
     "POST /api/person/:op": async (request, { op = "" }) =>
       person.act(op, await request.json().catch(() => undefined), asker(request)),
     "POST /api/login": async (request) => person.login(await body(request, LoginHere), asker(request)),
-    "POST /api/logout": async (request) => ({
-      status: (await person.logout(asker(request))) ? "logged_out" : "not_logged_in",
-    }),
+    "POST /api/logout": (request) => person.logout(asker(request)),
   };
 }
 

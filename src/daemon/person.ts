@@ -1,10 +1,13 @@
 // A person's commands on a joined machine: refused to agents and what they start, and carried to the hub by the login
 // that is kept in this home. The token never leaves the daemon.
+import { createHash } from "node:crypto";
 import { formatAddress } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
 import { type HubInput, Login } from "../protocol/hub-api.ts";
+import type { LoggedOut } from "../protocol/local-api.ts";
 import { missionOfMark, missionRunVariable } from "../protocol/mission.ts";
 import { readSecret, replaceFile, unlinkIfPresent } from "../system/files.ts";
+import { log } from "../system/log.ts";
 import { ancestry, variableOf } from "../system/process.ts";
 import type { Link } from "./link.ts";
 import type { Sessions } from "./sessions.ts";
@@ -70,14 +73,43 @@ export class Person {
     return shown;
   }
 
-  /** False: nobody was logged in. The file goes even when the hub cannot be told. */
-  async logout(askerPid: number): Promise<boolean> {
+  /**
+   * The token goes at once. What the hub must still end is kept as a digest, which is good for nothing else, and told
+   * when the hub is there: a copy of the token would work until then.
+   */
+  async logout(askerPid: number): Promise<LoggedOut> {
     this.#refuseAgents(askerPid);
     const login = this.#login();
-    if (!login) return false;
+    if (!login) return { status: "not_logged_in" };
+    const digest = createHash("sha256").update(login.token).digest("hex");
+    replaceFile(this.#endedFile, `${[...this.#ended(), digest].join("\n")}\n`);
     unlinkIfPresent(this.#parts.loginFile);
-    await this.#parts.link.request("logout", { token: login.token });
+    if (await this.tellEnded()) return { status: "logged_out" };
+    return {
+      status: "logged_out",
+      hint: "logged out here; the hub is away and ends the login as soon as it is back",
+    };
+  }
+
+  /** Ends at the hub the logins that have ended here; false when it is away. */
+  async tellEnded(): Promise<boolean> {
+    try {
+      for (const token_hash of this.#ended()) await this.#parts.link.request("logout", { token_hash });
+    } catch (error) {
+      log.info("the hub has not ended a login yet", { error });
+      return false;
+    }
+    unlinkIfPresent(this.#endedFile);
     return true;
+  }
+
+  get #endedFile(): string {
+    return `${this.#parts.loginFile}.ended`;
+  }
+
+  /** SHA-256 of tokens, hexadecimal, a line each. */
+  #ended(): string[] {
+    return (readSecret(this.#endedFile) ?? "").split("\n").filter((line) => line !== "");
   }
 
   #login(): Login | undefined {

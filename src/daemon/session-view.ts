@@ -31,7 +31,7 @@ export function sessionReport(session: Session): SessionReport {
 
 /** An ended session as the hub must know it, to take what it wrote while the hub was away. */
 export function reportOf(stored: StoredSession): SessionReport {
-  const { session_id, project, agent, pid, start, summary, registered_at, mission_id } = stored;
+  const { session_id, project, agent, pid, start, summary, registered_at, mission_id, wake } = stored;
   return {
     session_id,
     project_id: project,
@@ -43,6 +43,7 @@ export function reportOf(stored: StoredSession): SessionReport {
     registered_at,
     inbox_pending: 0,
     mission_id,
+    wake: wake ?? "none",
   };
 }
 

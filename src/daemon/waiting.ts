@@ -1,4 +1,5 @@
 // Why mail in an inbox is not read yet, as far as this machine can tell; and telling the sender when that changes.
+import { integrationOf } from "../integrations/integration.ts";
 import type { Receipt } from "../protocol/hub-api.ts";
 import { every } from "../system/wait.ts";
 import type { Doorbell } from "./doorbell.ts";
@@ -15,6 +16,9 @@ const words = {
   en: {
     dialog: "its agent waits for its person: a dialog is open",
     subagent: "its agent waits for a subagent; it reads when that is done",
+    untold:
+      "its agent does not tell whether it is idle, so it is not rung; it reads at its next prompt or tool call",
+    low: "low priority wakes nobody; its idle agent reads it at its next prompt or tool call",
     noBell: "its agent is idle and cannot be woken; it reads at its next prompt or tool call",
     deaf: (rings: number) =>
       `its agent was rung ${rings} times and did not read; its hooks may be missing or switched off`,
@@ -25,6 +29,9 @@ const words = {
   fr: {
     dialog: "son agent attend sa personne : un dialogue est ouvert",
     subagent: "son agent attend un sous-agent ; il lira quand celui-ci aura fini",
+    untold:
+      "son agent ne dit pas s'il est inactif et n'est donc pas sonné ; il lira à sa prochaine consigne ou au prochain outil",
+    low: "la priorité basse ne réveille personne ; son agent inactif lira à sa prochaine consigne ou au prochain outil",
     noBell:
       "son agent est inactif et ne peut être réveillé ; il lira à sa prochaine consigne ou au prochain outil",
     deaf: (rings: number) =>
@@ -70,11 +77,14 @@ export class Waiting {
     const { status } = activityOf(session);
     if (status === "waiting") return say.dialog;
     if (status !== "idle" && session.inSubagent) return say.subagent;
+    if (status === "unknown" && integrationOf(session.stored.agent).supportsHook("Stop")) return say.untold;
     if (status !== "idle") return undefined;
+    if (!inbox.worthWaking) return say.low;
     const rings = this.#doorbell.rings(session);
     if (!this.#doorbell.canRing(session)) return say.noBell;
     if (rings < deafAfterRings) return undefined;
-    return this.#doorbell.reacted(session) ? say.deaf(rings) : say.held(rings);
+    // the number at which it was told: a sender learns it once, not at every further ring
+    return this.#doorbell.reacted(session) ? say.deaf(deafAfterRings) : say.held(deafAfterRings);
   }
 
   /** What was answered when mail arrived. */

@@ -38,7 +38,7 @@ export async function decideApproval(
   await expireApprovals(parts);
   const waiting = await store.approval(id);
   const outcome = await store.decideApproval(id, decision, {
-    scope: scope ?? scopeOf(waiting?.level ?? "once"),
+    scope: scopeFor(waiting, scope),
     grant_id: newGrantId(),
     by,
     at: isoAt(now()),
@@ -97,6 +97,15 @@ function decided(approval: Approval, mission: Mission, grant?: Grant): ApprovalD
     ...(grant ? { grant } : {}),
     mission: { mission_id, status, ...(reason === null ? {} : { reason }) },
   };
+}
+
+/**
+ * What is granted. A person has no session: a grant for one would hold for ever and for every person, so theirs is for
+ * the mission.
+ */
+function scopeFor(approval: Approval | undefined, wished: GrantScope | undefined): GrantScope {
+  const scope = wished ?? scopeOf(approval?.level ?? "once");
+  return scope === "session" && approval?.from === "human" ? "mission" : scope;
 }
 
 /** What an approval is good for when the person names nothing else: what the machine's policy says. */

@@ -67,8 +67,16 @@ function listedMachine(machine: Machine, linked: boolean): ListedMachine {
 }
 
 function listedSession(session: Session, nowMs: number): ListedSession {
-  const { session_id, agent, status, summary, registered_at, inbox_pending, mission_id } = session;
+  const { session_id, agent, status, summary, registered_at, inbox_pending, mission_id, wake } = session;
   const uptime = Math.max(0, Math.floor((nowMs - Date.parse(registered_at)) / 1000));
-  const mission = mission_id === undefined ? {} : { mission_id };
-  return { session_id, agent, status, summary, uptime, inbox_pending, ...mission };
+  return {
+    session_id,
+    agent,
+    status,
+    summary,
+    uptime,
+    inbox_pending,
+    ...(mission_id === undefined ? {} : { mission_id }),
+    ...(wake === undefined ? {} : { wake }),
+  };
 }

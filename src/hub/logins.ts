@@ -52,8 +52,14 @@ export class Logins {
     throw new IntercomError("login_invalid", "this code is wrong, used up or expired");
   }
 
-  async logout(machine: string, token: string): Promise<{ status: "logged_out" }> {
-    await this.#parts.store.endLogin(digest(token), machine);
+  /** Of this machine only: a digest that another one knows ends nothing. */
+  async logout(
+    machine: string,
+    { token, token_hash = token === undefined ? undefined : digest(token) }: HubParsed<"logout">,
+  ): Promise<{ status: "logged_out" }> {
+    if (token_hash === undefined)
+      throw new IntercomError("bad_request", "which login? give token or token_hash");
+    await this.#parts.store.endLogin(token_hash, machine);
     return { status: "logged_out" };
   }
 

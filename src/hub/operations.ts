@@ -81,7 +81,7 @@ export class Operations {
       feedback_list: (input) => answer(listFeedback(parts, input)),
       login_code: () => answer(logins.code()),
       login: (input, asker) => answer(logins.login(machineOf(asker), input)),
-      logout: (input, asker) => answer(logins.logout(machineOf(asker), input.token)),
+      logout: (input, asker) => answer(logins.logout(machineOf(asker), input)),
       as_person: async ({ token, op, input }, asker) => {
         const name = await logins.person(machineOf(asker), token);
         return this.run(op, input, { kind: "person", name });

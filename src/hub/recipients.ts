@@ -2,7 +2,9 @@
 import { type Address, formatAddress, nearMatches } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
 import type { SessionChoice } from "../protocol/message.ts";
+import type { Mission } from "../store/mission-store.ts";
 import type { Recipient, Sender, Session } from "../store/store.ts";
+import { missionWithoutSession } from "./ended-mission.ts";
 import { offlineReason } from "./links.ts";
 import { isoAt, keepForSessionMs, type Parts } from "./parts.ts";
 
@@ -34,6 +36,8 @@ export async function resolve(
 export async function recipientAt(parts: Parts, address: Address): Promise<Recipient> {
   if (address.kind === "human") return address;
   if (address.kind === "project") return { ...address, wait: noSession(parts, address) };
+  const mission = await missionWithoutSession(parts, address);
+  if (mission?.finished_at === null) return { ...address, wait: notBegun(parts, mission) };
   const session = await parts.store.session(address.machine, address.session);
   if (!session) return { ...address, wait: ended(parts) };
   // Under the name that the thread knows, whatever project the session is in now: one member, one copy.
@@ -98,6 +102,13 @@ function reached(parts: Parts, session: Session): Recipient {
 function ended({ now }: Parts) {
   return {
     reason: "session ended; delivered if it resumes",
+    expires_at: isoAt(now() + keepForSessionMs),
+  };
+}
+
+function notBegun({ now }: Parts, { mission_id, status }: Mission) {
+  return {
+    reason: `mission ${mission_id} is ${status}; delivered when its agent's session is open`,
     expires_at: isoAt(now() + keepForSessionMs),
   };
 }

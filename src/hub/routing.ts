@@ -10,6 +10,7 @@ import type { NewMessage, Recipient } from "../store/store.ts";
 import { contentHash, sendMessage } from "./acceptance.ts";
 import { Broadcasts } from "./broadcast.ts";
 import { callerAddress, type From } from "./callers.ts";
+import { openEnds, overAnswer } from "./ended-mission.ts";
 import type { Missions } from "./missions.ts";
 import type { Answer, Asker } from "./operations.ts";
 import { isoAt, type Parts } from "./parts.ts";
@@ -114,16 +115,21 @@ export class Router {
     const found = await resolve(this.#parts, from, to, if_no_session);
     if (found.status === "found")
       return { recipients: [found.recipient], thread_id: new_thread_id ?? newThreadId(), opens_thread: true };
+    const { over } = await openEnds(this.#parts, [to]);
+    if (over) return overAnswer(over, from);
     if (found.status === "ambiguous")
       return { ...found, hint: "several sessions of this project are open: write to one of these addresses" };
+    if (from.kind === "human") return found;
     return {
       ...found,
       hint: 'with if_no_session="queue" the message is kept for its next session',
     };
   }
 
-  async #placeInThread(thread_id: string, from: From, to: Address | undefined): Promise<Place> {
-    const ends = await otherEnds(this.#parts.store, thread_id, from, to);
+  async #placeInThread(thread_id: string, from: From, to: Address | undefined): Promise<Place | ChatAnswer> {
+    const all = await otherEnds(this.#parts.store, thread_id, from, to);
+    const { open: ends, over } = await openEnds(this.#parts, all);
+    if (ends.length === 0 && over) return overAnswer(over, from);
     for (const end of ends) if (end.kind !== "human") await requireMachine(this.#parts, end.machine);
     const recipients = await Promise.all(ends.map((end) => recipientAt(this.#parts, end)));
     return { recipients, thread_id, opens_thread: false };

@@ -1,6 +1,5 @@
-// Whether a Claude Code session works, waits for its person or is idle: its own registry file says so, in
-// `<config>/sessions/<pid>.json`. 2.1.197 writes no status
-// under `-p`.
+// What a Claude Code session says of itself in its own registry file, `<config>/sessions/<pid>.json`: whether it works,
+// waits for its person or is idle, and which messaging socket is its own. 2.1.197 writes no status under `-p`.
 import { basename, dirname } from "node:path";
 import { readTail, readTextIfPresent } from "../system/files.ts";
 import { claudeConfigDirectory } from "./claude-places.ts";
@@ -21,8 +20,8 @@ const statuses = new Map([
 ] as const);
 
 export function claudeActivity(agent: AgentProcess, hints: ActivityHints = {}): Activity {
-  const entry = readEntry(`${configDirectory(hints)}/sessions/${agent.pid}.json`);
-  if (entry?.pid !== agent.pid || !sameStart(entry.procStart, agent.start)) return { status: "unknown" };
+  const entry = readEntry(agent, configDirectory(hints));
+  if (!entry) return { status: "unknown" };
   const { sessionId, statusUpdatedAt } = entry;
   const status = statusOf(entry.status);
   const since = typeof statusUpdatedAt === "number" ? statusUpdatedAt : undefined;
@@ -34,6 +33,12 @@ export function claudeActivity(agent: AgentProcess, hints: ActivityHints = {}): 
     ...(since === undefined ? {} : { since: onlyBackground ? turnEnd : since }),
     ...(typeof sessionId === "string" ? { nativeSessionId: sessionId } : {}),
   };
+}
+
+/** The socket that this process listens at, by its own word; undefined where it names none (yet). */
+export function claudeSocketOf(agent: AgentProcess, directory: string): string | undefined {
+  const path = readEntry(agent, directory)?.messagingSocketPath;
+  return typeof path === "string" ? path : undefined;
 }
 
 /**
@@ -75,6 +80,7 @@ function sameStart(theirs: unknown, ours: string | undefined): boolean {
 }
 
 /** The file is written in place: a reader can meet it half written, and then knows nothing. */
-function readEntry(path: string): JsonObject | undefined {
-  return parseObject(readTextIfPresent(path) ?? "");
+function readEntry(agent: AgentProcess, directory: string): JsonObject | undefined {
+  const entry = parseObject(readTextIfPresent(`${directory}/sessions/${agent.pid}.json`) ?? "");
+  return entry?.pid === agent.pid && sameStart(entry.procStart, agent.start) ? entry : undefined;
 }

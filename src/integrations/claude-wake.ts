@@ -5,7 +5,10 @@
 import { lstatSync } from "node:fs";
 import { connect } from "node:net";
 import type { WakeState } from "../protocol/checkup.ts";
-import type { Wake } from "./integration.ts";
+import { environmentOf } from "../system/process.ts";
+import { claudeSocketOf } from "./claude-activity.ts";
+import { claudeConfigDirectory } from "./claude-places.ts";
+import type { AgentProcess, Wake } from "./integration.ts";
 
 type Environment = Record<string, string | undefined>;
 
@@ -15,16 +18,37 @@ const oldestWithRewake = "2.1.197";
 const writeTimeoutMs = 2_000;
 
 /** The route to this MCP server's own session; undefined where the client offers none. */
-export function claudeWake(env: Environment): Wake | undefined {
-  const socket = env.CLAUDE_CODE_MESSAGING_SOCKET;
+export function claudeWake(env: Environment, agent: AgentProcess): Wake | undefined {
+  const socket = ownSocket(env, agent);
   const token = env.CLAUDE_CODE_MESSAGING_TOKEN;
-  if (!socket?.startsWith("/")) return undefined;
-  return (text) => post(socket, token, text);
+  return socket === undefined ? undefined : (text) => post(socket, token, text);
 }
 
 /** Looks only: to connect would be noticed by the session. */
-export function claudeWakeState({ CLAUDE_CODE_MESSAGING_SOCKET: path }: Environment): WakeState {
-  if (!path?.startsWith("/")) return "none";
+export function claudeWakeState(env: Environment, agent: AgentProcess): WakeState {
+  const socket = ownSocket(env, agent);
+  return socket === undefined ? "none" : stateOf(socket);
+}
+
+/**
+ * The socket that `env` names, if it is that agent's own. A client without one (2.1.197, `--bare`) passes on what it was
+ * started with, and in a shell of another session that is the other one's: a ring there would start a foreign turn.
+ */
+function ownSocket(env: Environment, agent: AgentProcess): string | undefined {
+  const { CLAUDE_CODE_MESSAGING_SOCKET: path } = env;
+  if (!path?.startsWith("/")) return undefined;
+  const named = claudeSocketOf(agent, claudeConfigDirectory(env));
+  const own = named === undefined ? wasAdded(path, agent) : named === path;
+  return own ? path : undefined;
+}
+
+/** The agent was not started with it, so it stands in our environment by the agent's doing. Unknown on macOS: no. */
+function wasAdded(path: string, { pid }: AgentProcess): boolean {
+  const inherited = environmentOf(pid);
+  return inherited.length > 0 && !inherited.includes(`CLAUDE_CODE_MESSAGING_SOCKET=${path}`);
+}
+
+function stateOf(path: string): WakeState {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (!stat) return "missing";
   return stat.isSocket() && stat.uid === process.getuid?.() ? "ready" : "foreign";
@@ -39,7 +63,7 @@ export function claudeWaitsInHook(env: Environment, clientVersion: string): bool
 }
 
 function post(path: string, token: string | undefined, text: string): Promise<void> {
-  const state = claudeWakeState({ CLAUDE_CODE_MESSAGING_SOCKET: path });
+  const state = stateOf(path);
   if (state !== "ready") throw new Error(`${path} is ${state}: not a socket of this user`);
   const frames = [
     ...(token ? [{ type: "auth", token }] : []),

@@ -155,10 +155,10 @@ export type Integration = {
 
   /** Where the agent that started an MCP server with this environment keeps its records. */
   configDirectory?(env: Record<string, string | undefined>): string;
-  /** How an MCP server with this environment wakes its own agent; undefined where it cannot. */
-  wakeRoute(env: Record<string, string | undefined>): Wake | undefined;
+  /** How an MCP server with this environment wakes `agent`, which started it; undefined where it cannot. */
+  wakeRoute(env: Record<string, string | undefined>, agent: AgentProcess): Wake | undefined;
   /** Whether that route is there now, without using it. For integrations that have one. */
-  wakeState?(env: Record<string, string | undefined>): WakeState;
+  wakeState?(env: Record<string, string | undefined>, agent: AgentProcess): WakeState;
   /** Where there is no such route: does a hook of ours wait beside the idle agent, for the daemon to ring? */
   waitsInHook(env: Record<string, string | undefined>, clientVersion: string): boolean;
 

@@ -11,6 +11,7 @@ import {
   isToolName,
   parseToolInput,
   type ToolName,
+  toolInputSchema,
   tools,
 } from "../protocol/tools.ts";
 import { version } from "../protocol/version.ts";
@@ -27,13 +28,14 @@ export function intercomServer(
     { name: "ai-intercom", title: "ai-intercom", version },
     { instructions, capabilities: { tools: {} } },
   );
-  for (const [name, tool] of Object.entries(tools)) {
+  for (const name of Object.keys(tools).filter(isToolName)) {
+    const tool = tools[name];
     server.registerTool(
       name,
       {
         title: tool.title,
         description: tool.description,
-        inputSchema: tool.input.shape,
+        inputSchema: toolInputSchema(name),
         outputSchema: tool.output.shape,
         ...(alwaysLoaded.has(name) ? { _meta: { "anthropic/alwaysLoad": true } } : {}),
         annotations: { readOnlyHint: tool.readOnly, destructiveHint: false, openWorldHint: true },

@@ -5,6 +5,7 @@ import { integrationOf, integrationOfClient } from "../integrations/integration.
 import { writeToFifo } from "../system/fifo.ts";
 import { log } from "../system/log.ts";
 import { homePaths } from "../system/paths.ts";
+import { identify } from "../system/process.ts";
 import { background } from "../system/wait.ts";
 import { agentAbove } from "./agent-process.ts";
 import { intercomServer } from "./server.ts";
@@ -19,7 +20,8 @@ export async function serveStdio(): Promise<void> {
   const above = agentAbove(parent);
   let agent = above.agent;
   let clientVersion = "";
-  const wake = () => integrationOf(agent).wakeRoute(process.env);
+  const agentProcess = identify(above.pid) ?? { pid: above.pid };
+  const wake = () => integrationOf(agent).wakeRoute(process.env, agentProcess);
   const waitsInHook = () => integrationOf(agent).waitsInHook(process.env, clientVersion);
   const client: SessionClient = new SessionClient({
     socket: homePaths().daemonSocket,
@@ -33,7 +35,7 @@ export async function serveStdio(): Promise<void> {
     onEvent: async (event) => {
       if (event.event === "ring") await wake()?.(event.text);
       if (event.event !== "ping") return;
-      const state = integrationOf(agent).wakeState?.(process.env) ?? "none";
+      const state = integrationOf(agent).wakeState?.(process.env, agentProcess) ?? "none";
       await client.pong(event.id, state === "none" && waitsInHook() ? "hook" : state);
     },
   });

@@ -167,7 +167,17 @@ export const hubOperations = {
   /** a code by which a person on a joined machine logs in, once, within 10 minutes */
   login_code: { who: "person", input: z.object({}) },
   login: { who: "machine", input: z.object({ code: z.string().max(128), name: z.string().max(128) }) },
-  logout: { who: "machine", input: z.object({ token: z.string().max(128) }) },
+  /** by the token, or by its digest where that is all that was kept */
+  logout: {
+    who: "machine",
+    input: z.object({
+      token: z.string().max(128).optional(),
+      token_hash: z
+        .string()
+        .regex(/^[0-9a-f]{64}$/, "a SHA-256 in hexadecimal")
+        .optional(),
+    }),
+  },
   /** any operation of a person, by the login of one on the calling machine */
   as_person: {
     who: "machine",

@@ -100,6 +100,13 @@ export type ToolAnswer = z.infer<typeof ToolAnswer>;
 /** `POST /api/login`: a person logs in at the hub, by a code shown there. */
 export const LoginHere = z.object({ code: z.string().min(1).max(128), name: z.string().min(1).max(128) });
 
+/** `POST /api/logout`; `hint`: what is left to be done, by itself. */
+export const LoggedOut = z.object({
+  status: z.enum(["logged_out", "not_logged_in"]),
+  hint: z.string().optional(),
+});
+export type LoggedOut = z.infer<typeof LoggedOut>;
+
 export const ConfirmClaim = z.object({ session_id: SessionId, nonce: z.string().regex(/^[0-9a-f]{32}$/) });
 
 /** One line of the stream `GET /api/session/:id/events`; a blank line is a keep-alive. */

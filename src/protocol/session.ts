@@ -9,6 +9,7 @@ export type SessionStatus = z.infer<typeof SessionStatus>;
 
 /** By its own messaging socket, by a hook that waits beside it, or not at all. */
 export const WakeRoute = z.enum(["socket", "hook", "none"]);
+export type WakeRoute = z.infer<typeof WakeRoute>;
 
 /** An open session as its daemon reports it to the hub. */
 export const SessionReport = z.object({
@@ -25,6 +26,8 @@ export const SessionReport = z.object({
   inbox_pending: z.number().int().nonnegative(),
   /** set for a session that a mission started */
   mission_id: z.string().optional(),
+  /** left out by older daemons */
+  wake: WakeRoute.optional(),
 });
 export type SessionReport = z.infer<typeof SessionReport>;
 
@@ -47,6 +50,8 @@ export const ListedSession = z.object({
   inbox_pending: z.number(),
   /** set for a session that a mission started: `machine/project` never reaches it */
   mission_id: z.string().optional(),
+  /** how it is woken when idle; absent where its machine does not tell */
+  wake: WakeRoute.optional(),
 });
 export type ListedSession = z.infer<typeof ListedSession>;
 

@@ -118,14 +118,19 @@ export function failedAnswer(
   return { ...nothing[name], status: "error", error: message, ...(hint ? { hint } : {}) };
 }
 
+/** Nothing beside the arguments that it names: a misspelt one must not be dropped without a word. */
+export const toolInputSchema = (name: ToolName): z.ZodObject => tools[name].input.strict();
+
 /** The arguments of a call, with defaults. Throws `bad_request` that names each wrong argument. */
 export function parseToolInput<T extends ToolName>(name: T, given: unknown): ToolInput<T> {
-  const parsed = tools[name].input.safeParse(given ?? {});
+  const parsed = toolInputSchema(name).safeParse(given ?? {});
   // boundary: `name` ties the schema and its type together
   if (parsed.success) return parsed.data as ToolInput<T>;
-  const issues = parsed.error.issues.map(({ path, message }) =>
-    path.length > 0 ? `${path.join(".")}: ${message}` : message,
-  );
+  const issues = parsed.error.issues.map((issue) => {
+    if (issue.code === "unrecognized_keys")
+      return `there is no argument ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}`;
+    return issue.path.length > 0 ? `${issue.path.join(".")}: ${issue.message}` : issue.message;
+  });
   throw new IntercomError("bad_request", issues.join("; "), {
     hint: `the arguments of ${name}: ${Object.keys(tools[name].input.shape).join(", ") || "none"}`,
   });

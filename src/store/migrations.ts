@@ -156,6 +156,13 @@ const steps: readonly string[] = [
   `,
   missionSchema,
   telegramStep,
+  `
+  -- how an idle session is woken; null where its machine does not tell
+  ALTER TABLE sessions ADD COLUMN wake TEXT;
+  -- a person has no session: these would hold for ever
+  UPDATE grants SET revoked_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+    WHERE scope = 'session' AND from_agent = 'human' AND revoked_at IS NULL;
+  `,
 ];
 
 /**

@@ -145,8 +145,8 @@ export function moveMission(
 }
 
 /**
- * A machine was turned away: its own runs end, and what it asked for does not begin. What another machine has
- * begun for it goes on; what waits there for its turn is to be cancelled.
+ * A machine was turned away: its own runs end, and what it asked for neither begins nor goes on. What another machine
+ * has taken for it is to be cancelled there: nobody is left whose work that is.
  */
 export function endMissionsOf(db: Database, machine: string, reason: string, at: string): Mission[] {
   return liveMissions(db).flatMap((mission) => {
@@ -160,8 +160,7 @@ function turnedAway(mission: Mission, machine: string, reason: string): MissionT
   const isAsker = mission.from.kind === "session" && mission.from.machine === machine;
   if (!isHere && !isAsker) return undefined;
   if (mission.taken_at === null && mission.status !== "running") return { status: "failed", reason };
-  if (isHere) return { status: "lost", reason };
-  return mission.status === "queued" ? { cancel_requested: true, reason } : undefined;
+  return isHere ? { status: "lost", reason } : { cancel_requested: true, reason };
 }
 
 /** Writes the change of a run that is not over. Whether it may follow is the caller's business. */

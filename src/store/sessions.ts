@@ -1,11 +1,14 @@
 // Projects and sessions in SQLite. Every function runs inside a transaction of the caller.
 import type { Database } from "bun:sqlite";
 import type { Presence } from "../protocol/hub-api.ts";
-import type { ProjectReport, SessionReport } from "../protocol/session.ts";
+import type { ProjectReport, SessionReport, WakeRoute } from "../protocol/session.ts";
 import { bindProjectMail, releaseMail, returnMail } from "./deliveries.ts";
 import type { PresenceChange, Project, Session } from "./store.ts";
 
-type SessionRow = Omit<Session, "mission_id"> & { mission_id: string | null };
+type SessionRow = Omit<Session, "mission_id" | "wake"> & {
+  mission_id: string | null;
+  wake: WakeRoute | null;
+};
 type ProjectRow = Omit<Project, "capabilities" | "tags"> & { capabilities: string; tags: string };
 
 export function applyPresence(
@@ -112,13 +115,13 @@ function saveSession(db: Database, machine: string, report: SessionReport): void
   ).run(machine, report.project_id);
   db.query(
     `INSERT INTO sessions (machine_id, session_id, project_id, agent, pid, start, status, summary,
-       inbox_pending, mission_id, registered_at)
+       inbox_pending, mission_id, wake, registered_at)
      VALUES ($machine, $session_id, $project_id, $agent, $pid, $start, $status, $summary,
-       $inbox_pending, $mission_id, $registered_at)
+       $inbox_pending, $mission_id, $wake, $registered_at)
      ON CONFLICT (machine_id, session_id) DO UPDATE SET project_id = excluded.project_id,
        agent = excluded.agent, pid = excluded.pid, start = excluded.start, status = excluded.status,
        summary = excluded.summary, inbox_pending = excluded.inbox_pending,
-       mission_id = excluded.mission_id, registered_at = excluded.registered_at, ended_at = NULL`,
+       mission_id = excluded.mission_id, wake = excluded.wake, registered_at = excluded.registered_at, ended_at = NULL`,
   ).run({
     machine,
     session_id: report.session_id,
@@ -130,12 +133,17 @@ function saveSession(db: Database, machine: string, report: SessionReport): void
     summary: report.summary,
     inbox_pending: report.inbox_pending,
     mission_id: report.mission_id ?? null,
+    wake: report.wake ?? null,
     registered_at: report.registered_at,
   });
 }
 
-function fromRow({ mission_id, ...rest }: SessionRow): Session {
-  return mission_id === null ? rest : { ...rest, mission_id };
+function fromRow({ mission_id, wake, ...rest }: SessionRow): Session {
+  return {
+    ...rest,
+    ...(mission_id === null ? {} : { mission_id }),
+    ...(wake === null ? {} : { wake }),
+  };
 }
 
 function words(json: string): string[] {

@@ -14,7 +14,7 @@ let heard = 0;
 beforeAll(async () => {
   sockets = await mkdtemp("/tmp/aii-bell-");
   bell = createServer(() => heard++).listen(`${sockets}/bell`);
-  fleet = await Fleet.start(["limn", "atlas"], { CLAUDE_CODE_MESSAGING_SOCKET: `${sockets}/bell` });
+  fleet = await Fleet.start(["limn", "atlas"], { AGENT_SOCKET: `${sockets}/bell` });
 }, 60_000);
 afterAll(async () => {
   await fleet[Symbol.asyncDispose]();
@@ -124,7 +124,7 @@ test("the marker is gone while mail waits", async () => {
 });
 
 test("the agent's messaging socket is gone", async () => {
-  await using own = await Fleet.start(["one"], { CLAUDE_CODE_MESSAGING_SOCKET: `${sockets}/never` });
+  await using own = await Fleet.start(["one"], { AGENT_SOCKET: `${sockets}/never` });
   const agent = await own.machine("one").agent("app");
   const report = await doctor(own.machine("one"), "--canary", await agent.registered());
   expect(report.text("canary_wake_missing")).toContain("is gone");

@@ -16,7 +16,7 @@ beforeAll(async () => {
   bell = createServer().listen(`${tools}/bell.sock`);
   fleet = await Fleet.start(["limn"], {
     PATH: `${tools}:${process.env.PATH}`,
-    CLAUDE_CODE_MESSAGING_SOCKET: `${tools}/bell.sock`,
+    AGENT_SOCKET: `${tools}/bell.sock`,
   });
 }, 60_000);
 afterAll(async () => {

@@ -1,8 +1,8 @@
 // A person at a joined machine: what works without a login, with one, and that no agent can use it.
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { stat, writeFile } from "node:fs/promises";
+import { readdir, stat, writeFile } from "node:fs/promises";
 import type { ScriptedAgent } from "../rig/agent";
-import type { Fleet, Machine } from "../rig/fleet";
+import { Fleet, type Machine } from "../rig/fleet";
 import { missionFleet, pending, reached } from "../rig/missions";
 import { waitFor } from "../rig/wait";
 
@@ -144,6 +144,31 @@ test("what a mission starts is no person either, with a session of its own or wi
   expect((await limn.json("approvals")).approvals.map((one: { id: string }) => one.id)).toEqual([id]);
   await limn.json("approvals", "deny", id);
 });
+
+test("logout while the hub is away: ended here at once, at the hub as soon as it is back", async () => {
+  await using own = await Fleet.start(["hub", "far"]);
+  const [hub, far] = [own.machine("hub"), own.machine("far")];
+  await far.json("login", (await hub.json("login")).code);
+  const copy = await Bun.file(`${far.home}/login.json`).text();
+  const address = new URL((await far.json("status")).hub_url).host;
+  await hub.crash();
+  await waitFor("the link to break", async () => (await far.json("status")).link === "connecting");
+  const { code, out } = await far.run(["logout"]);
+  expect({ code, out }).toEqual({
+    code: 0,
+    out: "logged out here; the hub is away and ends the login as soon as it is back\n",
+  });
+  expect(await Bun.file(`${far.home}/login.json`).exists()).toBe(false);
+  expect(await far.json("logout")).toEqual({ status: "not_logged_in" });
+  await hub.serve("standalone", "--listen", address);
+  await far.linked();
+  await writeFile(`${far.home}/login.json`, copy, { mode: 0o600 });
+  await waitFor("the login to have ended", async () =>
+    /login has ended/.test((await far.run(["inbox"])).err),
+  );
+  const left = (await readdir(far.home)).filter((name) => name.startsWith("login"));
+  expect(left).toEqual(["login.json"]);
+}, 60_000);
 
 test("logout ends it, at the hub too: a copy of the token is worth nothing", async () => {
   await loggedIn(atlas);

@@ -169,6 +169,27 @@ describe("the tools", () => {
     }
   });
 
+  test("an argument that a tool does not have is refused by name, with those that it has", async () => {
+    const { answer, isError } = await call("intercom_chat", { to: "human", message: "x", urgent: true });
+    expect({ isError, answer }).toEqual({
+      isError: true,
+      answer: {
+        status: "error",
+        error: 'there is no argument "urgent"',
+        hint: "the arguments of intercom_chat: to, message, if_no_session, expect_reply_within",
+      },
+    });
+    const misspelt = await call("intercom_check_inbox", { all: 1, unread: 2 });
+    expect(misspelt.answer).toMatchObject({
+      status: "error",
+      error: 'there is no argument "all", "unread"',
+      hint: "the arguments of intercom_check_inbox: none",
+      messages: [],
+    });
+    for (const tool of (await mcp.listTools()).tools)
+      expect({ [tool.name]: tool.inputSchema.additionalProperties }).toEqual({ [tool.name]: false });
+  });
+
   test("without a daemon every tool says so in its own shape", async () => {
     const alone = await connect(silent);
     try {

@@ -54,10 +54,12 @@ test("a login is kept 0600 and its token shown to nobody; logout ends it here an
   expect(JSON.parse(readFileSync(loginFile, "utf8"))).toEqual(login);
   await person.act("invite", { a: 1 }, process.pid);
   expect(asked.at(-1)).toEqual(["as_person", { token: "secret-token", op: "invite", input: { a: 1 } }]);
-  expect(await person.logout(process.pid)).toBe(true);
-  expect(asked.at(-1)).toEqual(["logout", { token: "secret-token" }]);
+  expect(await person.logout(process.pid)).toEqual({ status: "logged_out" });
+  const token_hash = new Bun.CryptoHasher("sha256").update("secret-token").digest("hex");
+  expect(asked.at(-1)).toEqual(["logout", { token_hash }]);
   expect(existsSync(loginFile)).toBe(false);
-  expect(await person.logout(process.pid)).toBe(false);
+  expect(await person.logout(process.pid)).toEqual({ status: "not_logged_in" });
+  expect(asked).toHaveLength(3);
 });
 
 test("an agent, a mission's process and a process that is gone are refused, whatever they ask", async () => {

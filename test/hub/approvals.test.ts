@@ -1,7 +1,7 @@
 // A person decides what runs: once, with the whole text before them; what is granted holds, and nothing beside it.
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
-import type { ApprovalDecided, ApprovalList } from "../../src/protocol/mission.ts";
-import { ask, decide, detail, Launcher, pending, responseOf } from "./launcher.ts";
+import type { ApprovalDecided, ApprovalList, MissionAnswer } from "../../src/protocol/mission.ts";
+import { ask, askInput, decide, detail, Launcher, pending, responseOf } from "./launcher.ts";
 import { Peer, routeInput } from "./peer.ts";
 import { type Reply, startHub, type TestHub } from "./rig.ts";
 
@@ -174,6 +174,26 @@ test("without a scope the machine's policy says what an approval is good for", a
     expect([level, decided(await decide(hub, "approve")).grant?.scope]).toEqual([level, scope]);
     await revokeAll();
   }
+});
+
+test("a session's grant to a person is for that mission: there is no session that would end", async () => {
+  const asks = async (mission: object = {}) =>
+    (await hub.person("POST", "/api/route", askInput("human", "by hand", { mission, to: "limn/api" })))
+      .body as unknown as MissionAnswer;
+  for (const scope of [undefined, "session"] as const) {
+    limn.level = "session";
+    const { mission_id: id = "" } = await asks();
+    const { grant } = decided(await decide(hub, "approve", scope));
+    expect(grant).toMatchObject({ scope: "mission", from: "human", mission_id: id });
+    await limn.end(id);
+    expect(await asks()).toMatchObject({ status: "pending_approval" });
+    await decide(hub, "deny");
+    const goOn = askInput("human", "and?", { mission: { continues: id }, to: undefined });
+    expect((await hub.person("POST", "/api/route", goOn)).body).toMatchObject({ status: "launched" });
+    await limn.end(id, "completed", { run: 2 });
+    await revokeAll();
+  }
+  limn.level = "once";
 });
 
 test("an asker can tighten, never loosen", async () => {

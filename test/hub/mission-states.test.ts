@@ -236,57 +236,6 @@ test("a run that was cancelled while its machine was away is stopped when that i
   expect(limn.starts).toHaveLength(1);
 });
 
-test("a revoked machine's missions end", async () => {
-  await using hub = await startHub();
-  const { mac, limn } = await pair(hub);
-  const running = await ask(mac, "web@s-a", "running");
-  limn.level = "once";
-  const waiting = await ask(mac, "web@s-a", "waiting");
-  await hub.person("POST", "/api/machines/limn/revoke", {});
-  expect(await detail(hub, running.mission_id)).toMatchObject({
-    status: "lost",
-    reason: "machine limn was revoked",
-  });
-  expect(await detail(hub, waiting.mission_id)).toMatchObject({
-    status: "failed",
-    reason: "machine limn was revoked",
-  });
-  expect(await pending(hub)).toEqual([]);
-  expect(await responded(mac, 2)).toHaveLength(2);
-});
-
-test("a revoked machine's grants and asks end with it: its name, joined again, inherits nothing", async () => {
-  await using hub = await startHub();
-  const { mac, limn } = await pair(hub);
-  limn.level = "once";
-  const granted = await ask(mac, "web@s-a", "granted");
-  await decide(hub, "approve", "always");
-  await limn.end(String(granted.mission_id));
-  const waiting = await ask(mac, "web@s-a", "waiting", { mission: { require_approval: "always" } });
-  const [approval] = await pending(hub);
-  await hub.person("POST", "/api/machines/mac/revoke", {});
-  expect(await detail(hub, waiting.mission_id)).toMatchObject({
-    status: "failed",
-    reason: "machine mac was revoked",
-  });
-  const late = await hub.person("POST", `/api/approvals/${approval?.id}`, { decision: "approve" });
-  expect([late.status, late.body.error.message]).toEqual([409, expect.stringContaining("withdrawn")]);
-  const again = await Peer.online(hub, "mac", "web@s-new");
-  expect(await ask(again, "web@s-new", "and?")).toMatchObject({ status: "pending_approval" });
-  // not even under the old session's name, which it may know
-  const other = await Peer.online(hub, "mac2", "web@s-a");
-  const refused = (what: Promise<unknown>) => what.then(String, (error) => String(error.code ?? error));
-  const { mission_id: id } = granted;
-  expect(await refused(again.request("mission", { id }))).toBe(
-    await refused(other.request("mission", { id })),
-  );
-  const { missions } = await again.request<{ missions: { text: string }[] }>("missions", {});
-  expect(missions.map(({ text }) => text)).toEqual(["and?"]);
-  const goOn = ask(again, "web@s-new", "more", { mission: { continues: id }, to: undefined });
-  expect(await refused(goOn)).toBe(await refused(other.request("mission", { id })));
-  expect(await refused(goOn)).toBe("unknown_mission");
-});
-
 test("a continuation that its machine refuses changes nothing", async () => {
   await using hub = await startHub();
   const { mac, limn } = await pair(hub);

@@ -3,6 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import type { ClaudeTerminal } from "../rig/claude";
 import { mail, prompt } from "../rig/fake-script";
@@ -120,6 +121,24 @@ describe.skipIf(!installed)("claude 2.1.197", () => {
       await idleWithBell(session);
       await wakes(session, "first of all");
       expect(session.turns().length).toBe(1);
+    },
+    testMs,
+  );
+
+  test(
+    "started in the shell of a session with a socket: it never rings that one, and is woken by its hook",
+    async () => {
+      const outer = `/tmp/aii-outer-${process.pid}.sock`;
+      let rings = 0;
+      await using server = createServer(() => rings++).listen(outer);
+      const home = await stage.home("atlas");
+      const env = { CLAUDE_CODE_MESSAGING_SOCKET: outer, CLAUDE_CODE_MESSAGING_TOKEN: "outer" };
+      await using session = await home.terminal({ version: "2.1.197", env });
+      await session.claude.submit(prompt("first", [[{ text: "end of first" }]]));
+      await session.claude.waitForAnswer("end of first");
+      await idleWithBell(session);
+      await wakes(session, "inside");
+      expect({ rings, listening: server.listening }).toEqual({ rings: 0, listening: true });
     },
     testMs,
   );

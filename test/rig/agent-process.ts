@@ -7,6 +7,8 @@ const servers: { client: Client; transport: StdioClientTransport }[] = [];
 const env = Object.fromEntries(
   Object.entries(process.env).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
 );
+// as an agent names its own socket to its children, and was not started with it
+if (env.AGENT_SOCKET) env.CLAUDE_CODE_MESSAGING_SOCKET = env.AGENT_SOCKET;
 
 process.on("message", (request: AgentRequest & { id: number }) => {
   carryOut(request).then(

@@ -11,6 +11,7 @@ import { dispatch } from "./dispatcher.ts";
 import { type Gate, isOwnWords, personName } from "./gate.ts";
 import type { HubView } from "./hub-view.ts";
 import { textItem } from "./intake.ts";
+import { answerLines } from "./listings.ts";
 import { type Block, plain } from "./markup.ts";
 import { cardId, spokenId } from "./names.ts";
 import type { Prompts } from "./prompts.ts";
@@ -102,7 +103,9 @@ export class Person {
         from ? personName(from) : "telegram",
       ),
     );
-    return answer.status === "error" ? { answer: [plain(answer.error ?? "")] } : {};
+    // what was sent is shown with the thread's other messages
+    const sent = answer.status === "delivered" || answer.status === "queued" || answer.status === "held";
+    return sent ? {} : { answer: answerLines(this.#parts.words, answer) };
   }
 
   async #press(query: CallbackQuery, update: { id: number; next: number }): Promise<boolean> {

@@ -1,0 +1,67 @@
+// Why delivered mail is not read yet, as its sender sees it, and by what each session can be woken, as the hub lists it.
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { identify } from "../../src/system/process.ts";
+import type { ScriptedAgent } from "../rig/agent";
+import { Fleet, type Machine } from "../rig/fleet";
+import { waitFor } from "../rig/wait";
+
+// each test starts several programs, and the machine may be busy
+setDefaultTimeout(40_000);
+
+let fleet: Fleet;
+let limn: Machine;
+let sender: ScriptedAgent;
+beforeAll(async () => {
+  fleet = await Fleet.start(["limn"]);
+  limn = fleet.machine("limn");
+  sender = await limn.agent("sender");
+}, 60_000);
+afterAll(() => fleet[Symbol.asyncDispose]());
+
+/** As Claude Code writes it; 2.1.197 tells no status under `-p`. */
+async function registers({ pid, nativeSessionId }: ScriptedAgent, more: object = {}): Promise<void> {
+  const procStart = identify(pid)?.start.split("-").at(-1);
+  const entry = { pid, sessionId: nativeSessionId, procStart, ...more };
+  await Bun.write(`${fleet.root}/.claude/sessions/${pid}.json`, JSON.stringify(entry));
+}
+
+const reasonOf = async (id: string) =>
+  (await sender.call("intercom_status", { message_id: id })).states.at(-1)?.reason;
+
+test("an agent that tells no status, as 2.1.197 under -p: the sender learns that it is not rung", async () => {
+  const agent = await limn.agent("headless");
+  await registers(agent);
+  const sent = await sender.call("intercom_chat", { to: "limn/headless", message: "hello" });
+  expect(sent.status).toBe("delivered");
+  expect(await reasonOf(sent.message_id)).toContain("does not tell whether it is idle");
+  expect(await agent.take()).toContain("hello");
+  await waitFor(
+    "seen, without a reason",
+    async () => (await sender.call("intercom_status", { message_id: sent.message_id })).status === "seen",
+  );
+});
+
+test("low priority does not wake an idle agent, and the sender learns it; with other mail it is an ordinary one", async () => {
+  const agent = await limn.agent("quiet");
+  await registers(agent, { status: "idle", statusUpdatedAt: Date.now() });
+  await waitFor("idle", async () => (await agent.session()).status === "idle");
+  const answer = await sender.call("intercom_send", {
+    to: "limn/quiet",
+    message: "by the way",
+    priority: "low",
+  });
+  expect(answer.status).toBe("delivered");
+  expect(await reasonOf(answer.recipients[0].message_id)).toContain("low priority");
+  const sent = await sender.call("intercom_chat", { to: "limn/quiet", message: "now" });
+  expect(await reasonOf(sent.message_id)).toContain("cannot be woken");
+});
+
+test("agents --json names each session's way to be woken", async () => {
+  const machine = await fleet.join("bells", { AGENT_SOCKET: `${fleet.root}/bell.sock` });
+  await machine.agent("ringing");
+  const { agents } = await limn.json("agents");
+  const wakes = agents.flatMap(({ project_id, sessions }: { project_id: string; sessions: object[] }) =>
+    sessions.map((one) => [project_id, "wake" in one ? one.wake : undefined]),
+  );
+  expect(Object.fromEntries(wakes)).toMatchObject({ sender: "none", ringing: "socket" });
+});
