@@ -1,5 +1,6 @@
 // Chat in view: each message once, in its thread's topic, with its state edited in place; and a person's word in it.
 import { afterEach, expect, test } from "bun:test";
+import { session } from "../hub/peer.ts";
 import { owner } from "../rig/telegram.ts";
 import { waitFor } from "../rig/wait.ts";
 import { chat, type Stage, setStage } from "./stage.ts";
@@ -36,6 +37,48 @@ test("no active session is said", async () => {
   });
   await stage.mac.chat("web@s-a", "limn/api", "anyone there?", { if_no_session: "queue" });
   expect((await stage.fake.sees("anyone there?")).text).toEndWith("Session: ⚠️ no active session");
+});
+
+test("a chat that found no session is shown, once; a retry that finds one becomes the same post", async () => {
+  stage = await setStage();
+  const { peer } = stage.limn;
+  const project = { project_id: "api", path: "/api", description: "", capabilities: [], tags: [] };
+  await peer.request("presence", { sessions: [], projects: [project] });
+  const said = { message_id: "msg-refused", new_thread_id: "t-0123456789ab" };
+  const refused = () => stage.mac.chat("web@s-a", "limn/api", "anyone there?", said);
+  expect((await refused()).status).toBe("no_active_session");
+  const posted = await stage.fake.sees("anyone there?");
+  expect(posted.text).toBe(
+    "📨 Chat [t-0123456789ab]\nmac/web@s-a → limn/api\nanyone there?\nSession: ⚠️ no active session",
+  );
+  expect(stage.fake.topics.get(posted.topic ?? 0)?.name).toBe("💬 mac/web → limn/api · t-0123456789ab");
+  expect((await refused()).status).toBe("no_active_session");
+  await stage.restart();
+  const word = stage.fake.say("can I help?", { topic: posted.topic });
+  expect((await stage.fake.sees("Nobody reads this thread")).replyTo).toBe(word);
+  expect(stage.mac.received).toEqual([]);
+  expect((await stage.hub.hub.view.store.message("msg-refused"))?.id).toBeUndefined();
+  // what the hub gives out, it gives to nobody before the retry
+  await peer.presence(session("api@s-late"));
+  expect(peer.received).toEqual([]);
+  expect((await refused()).status).toBe("delivered");
+  await waitFor("it to be delivered", () => textOf("anyone there?").endsWith("Session: ✅ delivered"));
+  expect(peer.texts()).toEqual(["anyone there?"]);
+  expect(stage.fake.shown().filter(({ text }) => text.includes("anyone there?"))).toHaveLength(1);
+});
+
+test("watch off: what found no session is not shown either", async () => {
+  stage = await setStage();
+  stage.fake.say("/watch off");
+  await stage.fake.sees("is not shown");
+  const project = { project_id: "api", path: "/api", description: "", capabilities: [], tags: [] };
+  await stage.limn.peer.request("presence", { sessions: [], projects: [project] });
+  expect((await stage.mac.chat("web@s-a", "limn/api", "unwatched")).status).toBe("no_active_session");
+  stage.fake.say("/watch on");
+  await stage.fake.sees("is shown.");
+  await stage.mac.chat("web@s-a", "limn/api", "in sight");
+  await stage.fake.sees("in sight");
+  expect(textOf("unwatched")).toBe("");
 });
 
 test("a person writes in a topic: the agents get it as human, and its state is shown below it", async () => {

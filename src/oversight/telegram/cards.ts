@@ -7,6 +7,7 @@ import { type Block, bold, code, lines, plain, pre, quote } from "./markup.ts";
 import { missionBlocks, word } from "./mission-card.ts";
 import { cardId, isSpoken } from "./names.ts";
 import { bodyOf } from "./prompts.ts";
+import { refusedOf } from "./refused.ts";
 import type { Words } from "./words.ts";
 
 type Button = { label: string; choice: string };
@@ -37,6 +38,9 @@ export class Cards {
     switch (item.kind) {
       case "message":
         return this.#message(item);
+      case "refused":
+        // a retry of it may have found somebody
+        return (await this.#message(item)) ?? refusedCard(this.#words, item);
       case "mission":
       case "dispatch":
         return this.#mission(item);
@@ -54,14 +58,16 @@ export class Cards {
   }
 
   /** At most 128 characters, as Telegram allows. */
-  async topicName(place: string): Promise<string> {
+  async topicName(item: TelegramItem): Promise<string> {
+    const { place } = item;
     const { store } = this.#hub;
     const opening = await store.telegram.opening(place);
     const first = opening === undefined ? undefined : await store.message(opening);
-    if (!first) return place;
-    const mission = await store.missionOfMessage(first.id);
-    const from = first.from_agent.replace(/@.*/, "");
-    const to = first.to_agent.replace(/@[^,]*/g, "");
+    const ends = first ?? (item.kind === "refused" ? refusedOf(item) : undefined);
+    if (!ends) return place;
+    const mission = first && (await store.missionOfMessage(first.id));
+    const from = ends.from_agent.replace(/@.*/, "");
+    const to = ends.to_agent.replace(/@[^,]*/g, "");
     const [icon, id] = mission ? ["🎯", mission.mission_id] : ["💬", place];
     return `${icon} ${`${from} → ${to}`.slice(0, 128 - id.length - 6)} · ${id}`;
   }
@@ -81,13 +87,9 @@ export class Cards {
   }
 
   #said(item: TelegramItem, message: StoredMessage): Block[][] {
-    const { type, from_agent, to_agent, thread_id } = message;
+    const { type } = message;
     const label = type === "chat" && item.body === "reply" ? this.#words.reply : this.#words.message[type];
-    return [
-      [bold(label), plain(` [${thread_id}]`)],
-      [plain(`${from_agent} → ${to_agent}`)],
-      [plain(message.message)],
-    ];
+    return saidLines(label, message);
   }
 
   #states({ deliveries, type }: StoredMessage): Block[] | undefined {
@@ -167,6 +169,27 @@ export class Cards {
       sociable: false,
     };
   }
+}
+
+function saidLines(
+  label: string,
+  said: Pick<StoredMessage, "thread_id" | "from_agent" | "to_agent" | "message">,
+): Block[][] {
+  return [
+    [bold(label), plain(` [${said.thread_id}]`)],
+    [plain(`${said.from_agent} → ${said.to_agent}`)],
+    [plain(said.message)],
+  ];
+}
+
+function refusedCard(w: Words, item: TelegramItem): Card {
+  const said = saidLines(w.message.chat, { ...refusedOf(item), thread_id: item.place });
+  return {
+    blocks: lines(...said, plain(`${w.session}: ${w.noSession}`)),
+    buttons: [],
+    quiet: true,
+    sociable: true,
+  };
 }
 
 function promptCard(w: Words, item: TelegramItem): Card {

@@ -83,7 +83,7 @@ export class Outbox {
     if (waitMs > 0) return waitMs;
     const topic = chat.hasTopics ? await hub.store.telegram.topic(first.place) : undefined;
     if (topic === undefined && chat.hasTopics && first.place !== "main")
-      return this.#after(await this.#createTopic(first.place));
+      return this.#after(await this.#createTopic(first));
     const page = await pages.next(items);
     if (!page.content) {
       await hub.store.telegram.skip(page.parts);
@@ -144,9 +144,10 @@ export class Outbox {
     return { ok: true, value: undefined };
   }
 
-  async #createTopic(place: string): Promise<Outcome<unknown>> {
+  async #createTopic(first: TelegramItem): Promise<Outcome<unknown>> {
     const { chat, pages, pace, hub } = this.#parts;
-    const name = await pages.topicName(place);
+    const { place } = first;
+    const name = await pages.topicName(first);
     await this.#intend({ kind: "topic", place, name });
     pace.take();
     const outcome = await chat.createTopic(name);

@@ -86,6 +86,9 @@ export class Person {
 
   /** The person's word in a thread. */
   async #speak({ chat, message_id, from }: Message, text: string, thread: string): Promise<Effect> {
+    // it never had two ends (refused.ts), or is forgotten
+    if ((await this.#parts.hub.store.telegram.opening(thread)) === undefined)
+      return { answer: [plain(this.#parts.words.noThread)] };
     const answer = ChatAnswer.parse(
       await this.#parts.hub.ask(
         "route",

@@ -57,7 +57,10 @@ export class Telegram {
       await memory.take({ items: [textItem("greeting", "main", plain(greeting), true)] });
     const telegram = new Telegram(options, bot_token, home);
     telegram.#running = Promise.all([telegram.#intake.run(), telegram.#serve()]);
-    options.hub.oversee({ permission: (machine, ask) => telegram.#prompts.ask(machine, ask) });
+    options.hub.oversee({
+      permission: (machine, ask) => telegram.#prompts.ask(machine, ask),
+      refused: (chat) => telegram.#intake.refused(chat),
+    });
     background("telegram", () => telegram.#running);
     return telegram;
   }

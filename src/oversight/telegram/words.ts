@@ -91,6 +91,7 @@ const en = {
   onlyText: "Only text reaches agents: write it as a message.",
   forwarded: "Forwarded messages are not acted on. Write it yourself, or copy the text.",
   edited: "Edits do not reach agents. Write a new message.",
+  noThread: "Nobody reads this thread (any more). Write: /chat machine/project text",
   notATopic: "This topic belongs to no thread: write in a thread's topic, or /chat machine/project text",
   unknownCommand: (name: string) => `There is no command /${name}. Try: /help`,
   usage: (text: string) => `Write: ${text}`,
@@ -220,6 +221,7 @@ const fr: Words = {
   onlyText: "Seul le texte parvient aux agents : écrivez-le dans un message.",
   forwarded: "Les messages transférés sont sans effet. Écrivez vous-même, ou copiez le texte.",
   edited: "Les modifications ne parviennent pas aux agents. Écrivez un nouveau message.",
+  noThread: "Personne ne lit ce fil (ou plus personne). Écrivez : /chat machine/projet texte",
   notATopic:
     "Ce sujet n'appartient à aucun fil : écrivez dans le sujet d'un fil, ou /chat machine/projet texte",
   unknownCommand: (name) => `La commande /${name} n'existe pas. Essayez : /help`,
