@@ -5,17 +5,18 @@ import { Fleet } from "../rig/fleet";
 import { botToken, FakeTelegram, owner } from "../rig/telegram";
 import { waitFor } from "../rig/wait";
 
+const variables = (api: FakeTelegram) => ({
+  TELEGRAM_BOT_TOKEN: botToken,
+  TELEGRAM_SUPERGROUP_ID: String(api.chat),
+  TELEGRAM_OWNER_ID: String(owner.id),
+  AI_INTERCOM_TELEGRAM_API_ROOT: api.url,
+  XDG_RUNTIME_DIR: "/nonexistent",
+});
 let fake: FakeTelegram;
 let fleet: Fleet;
 beforeAll(async () => {
   fake = new FakeTelegram({ limits: false });
-  fleet = await Fleet.start(["limn", "atlas"], {
-    TELEGRAM_BOT_TOKEN: botToken,
-    TELEGRAM_SUPERGROUP_ID: String(fake.chat),
-    TELEGRAM_OWNER_ID: String(owner.id),
-    AI_INTERCOM_TELEGRAM_API_ROOT: fake.url,
-    XDG_RUNTIME_DIR: "/nonexistent",
-  });
+  fleet = await Fleet.start(["limn", "atlas"], variables(fake));
 }, 60_000);
 afterAll(async () => {
   await fleet[Symbol.asyncDispose]();
@@ -53,3 +54,28 @@ test("nobody is open there: the refused chat is in view, and is nobody's mail la
   const back = await fleet.machine("atlas").agent("gone");
   expect(await back.read()).toEqual([]);
 });
+
+test("language: fr: errors and hints of the hub are French here too, and stay English for agents", async () => {
+  await using french = new FakeTelegram({ limits: false });
+  await using solo = await Fleet.start(["solo"], { ...variables(french), AI_INTERCOM_LANGUAGE: "fr" });
+  const a = await solo.machine("solo").agent("a");
+  const answers = async (text: string) => {
+    const id = french.say(text);
+    return waitFor(`an answer to ${text}`, () => french.shown().find(({ replyTo }) => replyTo === id)?.text);
+  };
+  expect(await answers("/chat sola/a salut")).toBe(
+    "⚠️ aucune machine nommée « sola » n'est inscrite\nEssayez : vouliez-vous dire solo ?",
+  );
+  expect(await answers("/stop m-20261122-000000")).toBe(
+    "⚠️ aucune mission m-20261122-000000 n'est à vous\nEssayez : /missions les montre",
+  );
+  expect(await answers("/ask solo/a range")).toMatch(/^🎯 m-/);
+  await french.sees("aucun agent ne peut être lancé dans le projet « a » sur cette machine");
+  await french.sees("a été refusée : aucun agent ne peut être lancé");
+  const refused = await a.call("intercom_chat", { to: "solo/a", message: "y a-t-il quelqu'un ?" });
+  expect(refused).toMatchObject({
+    status: "no_active_session",
+    reason: "no other session of solo/a is open",
+  });
+  expect((await french.sees("y a-t-il quelqu'un ?")).text).toEndWith("Session: ⚠️ aucune session active");
+}, 60_000);

@@ -89,7 +89,15 @@ export class Cards {
   #said(item: TelegramItem, message: StoredMessage): Block[][] {
     const { type } = message;
     const label = type === "chat" && item.body === "reply" ? this.#words.reply : this.#words.message[type];
-    return saidLines(label, message);
+    return saidLines(label, { ...message, message: this.#textOf(message) });
+  }
+
+  /** What the hub itself says stands in its messages' first paragraph; an agent's answer follows it. */
+  #textOf({ type, message }: StoredMessage): string {
+    if (type !== "response" && type !== "status") return message;
+    const end = message.indexOf("\n\n");
+    const head = end < 0 ? message : message.slice(0, end);
+    return `${this.#words.said(head)}${message.slice(head.length)}`;
   }
 
   #states({ deliveries, type }: StoredMessage): Block[] | undefined {
@@ -104,9 +112,9 @@ export class Cards {
   }
 
   #state({ state, reason, session_id }: Delivery): string {
-    const { states, noSession, heldHint } = this.#words;
+    const { states, noSession, heldHint, said } = this.#words;
     if (state === "queued" && session_id === null) return noSession;
-    const because = reason && state !== "delivered" && state !== "seen" ? ` (${reason})` : "";
+    const because = reason && state !== "delivered" && state !== "seen" ? ` (${said(reason)})` : "";
     return `${states[state]}${because}${state === "held" ? `: ${heldHint}` : ""}`;
   }
 

@@ -83,7 +83,7 @@ const acts: Record<CommandName, (act: Act) => Promise<Effect>> = {
     return { answer: machines.length === 0 ? [plain(words.noMachines)] : machineLines(words, machines) };
   },
   chat: async ({ hub, words, message, rest, name }) => {
-    const { to, text } = addressed(rest, words, "/chat machine/project text");
+    const { to, text } = addressed(rest, words, words.examples.chat);
     const message_id = commandId(message.chat.id, message.message_id);
     const payload = {
       message: text,
@@ -155,8 +155,7 @@ async function startMission(
   { hub, words, message, rest, name }: Act,
   type: "ask" | "start_agent",
 ): Promise<Effect> {
-  const example = type === "ask" ? "/ask machine/project text" : '/start_agent machine/project "mission"';
-  const { to, text } = addressed(rest, words, example);
+  const { to, text } = addressed(rest, words, words.examples[type]);
   const message_id = commandId(message.chat.id, message.message_id);
   const answer = MissionAnswer.parse(
     await hub.ask(

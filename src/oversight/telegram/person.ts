@@ -105,14 +105,14 @@ export class Person {
         from ? personName(from) : "telegram",
       ),
     );
-    return answer.status === "error" ? { answer: [plain(answer.error ?? "")] } : {};
+    return answer.status === "error" ? { answer: [plain(this.#parts.words.said(answer.error ?? ""))] } : {};
   }
 
   async #press(query: CallbackQuery, update: { id: number; next: number }): Promise<boolean> {
-    const { gate, acknowledge } = this.#parts;
+    const { gate, acknowledge, words } = this.#parts;
     if (!gate.admitsPress(query)) return this.#take({ update });
     const { toast, ...effect } = await press(this.#parts, query).catch((error: unknown) => ({
-      toast: toIntercomError(error).message,
+      toast: words.said(toIntercomError(error).message),
     }));
     await this.#take({ ...effect, update });
     acknowledge(query.id, toast);
@@ -165,8 +165,8 @@ export class Person {
 
   #refusal(error: unknown): Block[] {
     const { message, hint } = toIntercomError(error);
-    const { tryThis } = this.#parts.words;
-    return [plain(`⚠️ ${message}${hint === undefined ? "" : `\n${tryThis(hint)}`}`)];
+    const { tryThis, said } = this.#parts.words;
+    return [plain(`⚠️ ${said(message)}${hint === undefined ? "" : `\n${tryThis(said(hint))}`}`)];
   }
 }
 
