@@ -12,7 +12,7 @@ import { waitFor } from "../rig/wait.ts";
 const speed = 400;
 const paths = homePaths(mkdtempSync("/tmp/aii-tg-"));
 const person = personAt(paths.hubSocket);
-const said: string[] = [];
+let said = "";
 let fake: FakeTelegram;
 let running: Bun.Subprocess<"ignore", "pipe", "pipe"> | undefined;
 let url = "";
@@ -32,9 +32,14 @@ async function start(crash = ""): Promise<void> {
     stdout: "pipe",
     stderr: "pipe",
   });
-  void new Response(running.stderr).text().then((text) => said.push(text));
+  void collect(running.stderr);
   const { value } = await running.stdout.getReader().read();
   url = new TextDecoder().decode(value).trim();
+}
+
+async function collect(stream: ReadableStream<Uint8Array>): Promise<void> {
+  const decoder = new TextDecoder();
+  for await (const part of stream) said += decoder.decode(part, { stream: true });
 }
 
 async function end(): Promise<void> {
@@ -110,7 +115,8 @@ test.each([
     "all of it",
     async () => {
       if (running?.signalCode) await start();
-      return numbers().length >= before + 6;
+      // what the killed hub posted last may be seen before its end is
+      return starts > started && numbers().length >= before + 6;
     },
     { detail: () => String(numbers()) },
   );
@@ -145,16 +151,18 @@ test.each(["telegram.acted", "telegram.taken", "store.after-commit"])(
 
 test("the token is in none of the hub's words, whatever went wrong", async () => {
   await end();
+  said = "";
   await start();
   fake.fault("sendMessage", "cut", 2);
   fake.fault("editMessageText", "500", 2);
   fake.fault("getUpdates", "cut", 2);
   await written(`k${numbers().length}.`, undefined);
+  await waitFor("what it said", () => said.includes("telegram cannot be reached; what"), {
+    detail: () => said,
+  });
   await fake.stop();
   await written("nobody sees this", undefined);
   await end();
-  await waitFor("what it said", () => said.some((text) => text.includes("telegram")));
   const [, secret = ""] = botToken.split(":");
-  expect(said.join("\n")).toContain("telegram cannot be reached");
-  expect(said.filter((text) => text.includes(secret))).toEqual([]);
+  expect(said).not.toContain(secret);
 });
