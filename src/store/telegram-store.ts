@@ -95,6 +95,10 @@ export type TelegramChange = {
 export interface TelegramStore {
   /** True: it is another chat than before. It begins with what comes from now on. */
   open(chat: number): Promise<boolean>;
+  /** Telegram gave the chat another id. Posts and topics of the old one are out of reach; what is open is shown again. */
+  move(from: number, to: number): Promise<void>;
+  /** The id under which Telegram leads this chat today. */
+  successor(chat: number): Promise<number>;
   news(limit: number): Promise<TelegramNews>;
   /** False: the update was known, and nothing was changed. */
   take(change: TelegramChange): Promise<boolean>;

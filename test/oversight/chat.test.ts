@@ -125,6 +125,20 @@ test("a plain group: the same without topics; a reply to a post speaks in its th
   expect(stage.fake.calls.filter(({ method }) => method.includes("Topic"))).toEqual([]);
 });
 
+test("a plain group: a reply to a post whose call was cut waits until the post is known, and is no order", async () => {
+  stage = await setStage({ forum: false, settings: { dispatcher: { enabled: true, target: "limn/api" } } });
+  await chat(stage, "known");
+  await stage.fake.sees("known");
+  stage.fake.fault("sendMessage", "cut after");
+  const { thread } = await chat(stage, "cut off");
+  const post = await stage.fake.sees("cut off");
+  stage.fake.say("to that one", { replyTo: post.id });
+  await waitFor("it to arrive", () => stage.mac.received.length === 1);
+  expect(stage.mac.received[0]?.message).toMatchObject({ thread_id: thread, message: "to that one" });
+  expect(stage.limn.plans).toEqual([]);
+  expect(stage.fake.shown().filter(({ text }) => text.includes("cut off"))).toHaveLength(1);
+});
+
 test("a long message comes whole, in order, each part within the limit, its state under the last", async () => {
   stage = await setStage();
   const text = Array.from({ length: 900 }, (_, n) => `line ${n} <&> 😀`).join("\n");

@@ -191,7 +191,8 @@ function addressed(rest: string, words: Words, example: string): { to: string; t
 const usage = (words: Words, example: string) =>
   new IntercomError("bad_usage", words.usage(example), { hint: "/help" });
 
-const unquoted = (text: string): string => /^"([\s\S]+)"$/.exec(text)?.[1] ?? text;
+/** In whatever quotation marks a telephone's keyboard makes. */
+const unquoted = (text: string): string => /^["“„«]\s*([\s\S]+?)\s*["”“»]$/.exec(text)?.[1] ?? text;
 
 async function missionOfThread(hub: HubView, thread: string | undefined): Promise<string | undefined> {
   if (thread === undefined) return undefined;

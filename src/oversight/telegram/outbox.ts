@@ -23,7 +23,16 @@ const uncertainMs = { first: 1_000, most: 30_000 };
 /** of so many steps one is an edit, however much waits to be posted */
 const editEvery = 4;
 
-type Parts = { hub: HubView; chat: Chat; pages: Pages; pace: Pace; clock: Clock; stopped: AbortSignal };
+type Parts = {
+  hub: HubView;
+  chat: Chat;
+  pages: Pages;
+  pace: Pace;
+  clock: Clock;
+  stopped: AbortSignal;
+  /** Telegram gave the chat another id */
+  onMoved: (to: number) => void;
+};
 
 export class Outbox {
   readonly #parts: Parts;
@@ -122,6 +131,7 @@ export class Outbox {
       case "too_fast":
       case "unauthorized":
       case "shut_out":
+      case "moved":
       case "conflict":
         await this.#endIntent();
         return this.#after(outcome);
@@ -221,6 +231,9 @@ export class Outbox {
       case "too_fast":
         this.#parts.pace.pause(outcome.waitMs);
         return outcome.waitMs;
+      case "moved":
+        this.#parts.onMoved(outcome.to);
+        return uncertainMs.first;
       case "uncertain": {
         this.#uncertain += 1;
         this.#warn("telegram cannot be reached; what is to be shown waits", outcome.text);

@@ -28,7 +28,9 @@ export type PersonParts = {
   config: Config;
   gate: Gate;
   prompts: Prompts;
-  home: number;
+  home: () => number;
+  /** Telegram gave the chat another id; resolves when everything goes on there */
+  moved: (to: number) => Promise<void>;
   botName: () => string;
   /** a message of somebody else has this id */
   foreign: (messageId: number) => void;
@@ -50,8 +52,13 @@ export class Person {
   async handle(update: Update, next: number): Promise<boolean> {
     const { message, edited_message, callback_query, update_id: id } = update;
     if (callback_query) return this.#press(callback_query, { id, next });
+    const to = message && successorIn(message, this.#parts.home());
+    if (to !== undefined) {
+      await this.#parts.moved(to);
+      return this.#take({ update: { id, next } });
+    }
     const written = message ?? edited_message;
-    const seen = written?.chat.id === this.#parts.home ? written.message_id : undefined;
+    const seen = written?.chat.id === this.#parts.home() ? written.message_id : undefined;
     if (seen !== undefined) this.#parts.foreign(seen);
     const take = { id, next, message: message ? seen : undefined };
     if (!written || !this.#parts.gate.admits(written)) return this.#take({ update: take });
@@ -121,7 +128,7 @@ export class Person {
 
   /** Where the message stands: a thread's topic, a reply to what is shown, a topic that is nobody's, or outside. */
   async #placeOf({ is_topic_message, message_thread_id, reply_to_message, chat }: Message) {
-    if (chat.id !== this.#parts.home) return undefined;
+    if (chat.id !== this.#parts.home()) return undefined;
     const { telegram } = this.#parts.hub.store;
     if (is_topic_message && message_thread_id !== undefined) {
       const known = await telegram.placeOfTopic(message_thread_id);
@@ -130,7 +137,12 @@ export class Person {
       const intent = await telegram.setting("intent");
       return intent?.includes('"kind":"topic"') ? "unknown yet" : `topic:${message_thread_id}`;
     }
-    return reply_to_message ? await telegram.placeOfPost(reply_to_message.message_id) : undefined;
+    if (!reply_to_message) return undefined;
+    const known = await telegram.placeOfPost(reply_to_message.message_id);
+    if (known !== undefined) return known;
+    // perhaps a post that nobody has answered for yet
+    const after = /"kind":"post".*"after":(\d+)/.exec((await telegram.setting("intent")) ?? "")?.[1];
+    return after !== undefined && reply_to_message.message_id > Number(after) ? "unknown yet" : undefined;
   }
 
   async #finish(
@@ -139,7 +151,7 @@ export class Person {
     { answer, items = [], ...effect }: Effect,
     update: { id: number; next: number; message?: number },
   ): Promise<boolean> {
-    const isHome = chat.id === this.#parts.home;
+    const isHome = chat.id === this.#parts.home();
     const answers =
       answer && isHome
         ? [textItem(cardId.answer(update.id), place ?? "main", answer, false, message_id)]
@@ -168,6 +180,12 @@ export class Person {
     const { tryThis, said } = this.#parts.words;
     return [plain(`⚠️ ${said(message)}${hint === undefined ? "" : `\n${tryThis(said(hint))}`}`)];
   }
+}
+
+/** Telegram's own notice, in the old chat or in the new one; whoever writes cannot make such a field. */
+function successorIn(message: Message, home: number): number | undefined {
+  if (message.chat.id === home) return message.migrate_to_chat_id;
+  return message.migrate_from_chat_id === home ? message.chat.id : undefined;
 }
 
 const isThread = (place: string): boolean => place.startsWith("t-");
