@@ -101,7 +101,7 @@ export class Hub {
       tellNotices,
       onEnded: (ended) => missions.ended(ended),
     });
-    const router = new Router(this.#parts, missions);
+    const router = new Router(this.#parts, missions, () => this.#overseer);
     const logins = new Logins(this.#parts);
     const operations = new Operations({
       ...this.#parts,

@@ -1,4 +1,5 @@
 // What the parts of one hub share. Made once by hub.ts and handed to each.
+import type { RefusedChat } from "../protocol/message.ts";
 import type { PermissionAnswer, PermissionAsk } from "../protocol/permission.ts";
 import type { Speaks } from "../protocol/version.ts";
 import type { Store } from "../store/store.ts";
@@ -21,6 +22,8 @@ export type Parts = {
 /** Shows a hub to a person elsewhere, and brings that person's answers. */
 export type Overseer = {
   permission(machine: string, ask: PermissionAsk): Promise<PermissionAnswer>;
+  /** Resolves when it is on disk that this is to be shown, once per id. Never rejects. */
+  refused(chat: RefusedChat): Promise<void>;
 };
 
 /** ms that mail for an ended session, or for a project's next one, is kept; delivery.md */

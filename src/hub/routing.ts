@@ -3,7 +3,7 @@
 import { type Address, formatAddress, parseAddress } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
 import type { RouteInput } from "../protocol/hub-api.ts";
-import { newThreadId } from "../protocol/ids.ts";
+import { newThreadId, threadIdFor } from "../protocol/ids.ts";
 import { maxFrameBytes } from "../protocol/link.ts";
 import type { ChatAnswer } from "../protocol/message.ts";
 import type { NewMessage, Recipient } from "../store/store.ts";
@@ -13,7 +13,7 @@ import { callerAddress, type From } from "./callers.ts";
 import { openEnds, overAnswer } from "./ended-mission.ts";
 import type { Missions } from "./missions.ts";
 import type { Answer, Asker } from "./operations.ts";
-import { isoAt, type Parts } from "./parts.ts";
+import { isoAt, type Overseer, type Parts } from "./parts.ts";
 import { RateLimit } from "./rate.ts";
 import { recipientAt, requireMachine, resolve } from "./recipients.ts";
 import { otherEnds } from "./thread.ts";
@@ -30,10 +30,12 @@ export class Router {
   readonly #missions: Missions;
   readonly #broadcasts: Broadcasts;
   readonly #rate: RateLimit;
+  readonly #overseer: () => Overseer | undefined;
 
-  constructor(parts: Parts, missions: Missions) {
+  constructor(parts: Parts, missions: Missions, overseer: () => Overseer | undefined) {
     this.#parts = parts;
     this.#missions = missions;
+    this.#overseer = overseer;
     this.#broadcasts = new Broadcasts(parts);
     const { rate, burst } = parts.config.limits;
     this.#rate = new RateLimit({ perSecond: rate, burst, now: parts.now });
@@ -65,7 +67,7 @@ export class Router {
   async #chat(input: RouteInput, to: string | undefined, from: From): Promise<Answer> {
     const { message_id, message, expect_reply_within, await_delivery, priority } = input.payload;
     const place = (await this.#known(input)) ?? (await this.#place(input, to, from));
-    if (!("recipients" in place)) return { now: place };
+    if (!("recipients" in place)) return { later: this.#refuse(input, to ?? "", from, place) };
     const { recipients, ...thread } = place;
     const nowMs = this.#parts.now();
     const stored: NewMessage = {
@@ -81,6 +83,14 @@ export class Router {
       reply_by: replyBy(expect_reply_within, nowMs),
     };
     return { later: sendMessage(this.#parts, stored, recipients, { wait: await_delivery !== false }) };
+  }
+
+  /** What nobody is there to read is no mail; a person who watches the agents sees that it was said. */
+  async #refuse({ payload }: RouteInput, to_agent: string, from: From, answer: ChatAnswer) {
+    const { message_id: id, message, new_thread_id: thread_id = threadIdFor(id) } = payload;
+    if (answer.status === "no_active_session" && from.kind === "session")
+      await this.#overseer()?.refused({ id, thread_id, from_agent: formatAddress(from), to_agent, message });
+    return answer;
   }
 
   /** A retry of what the store has, or had long ago: it goes nowhere new. */

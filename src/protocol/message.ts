@@ -123,3 +123,13 @@ export type History = z.infer<typeof History>;
 /** What agents wrote to the person; `waiting`: unread ones beyond this answer. */
 export const PersonInbox = z.object({ messages: z.array(HistoryMessage), waiting: z.number() });
 export type PersonInbox = z.infer<typeof PersonInbox>;
+
+/** A chat of an agent that went nowhere, because nobody is open there to read it. It is not stored as a message. */
+export type RefusedChat = {
+  id: string;
+  /** of the thread that it would have opened */
+  thread_id: string;
+  from_agent: string;
+  to_agent: string;
+  message: string;
+};

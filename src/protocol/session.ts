@@ -74,6 +74,17 @@ export type AgentList = z.infer<typeof AgentList>;
 
 /** Project of the two sessions by which `setup` proves itself; listed only while they are open. */
 export const selfTestProject = "ai-intercom-self-test";
+export const selfTestWords = { question: "are you there?", answer: "yes" };
+
+/** What `setup` says to itself, and nothing that an agent could say beside it under that project's name. */
+export function isSelfTest(said: { from_agent: string; to_agent: string; message: string }): boolean {
+  const ofSelfTest = (address: string) => address.includes(`/${selfTestProject}@`);
+  return (
+    ofSelfTest(said.from_agent) &&
+    ofSelfTest(said.to_agent) &&
+    Object.values(selfTestWords).includes(said.message)
+  );
+}
 
 /** `all`, `online`, or `machine:ID`. */
 export const AgentFilter = z

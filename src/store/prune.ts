@@ -3,6 +3,7 @@
 import type { Database } from "bun:sqlite";
 import type { MessageState } from "../protocol/message.ts";
 import type { PruneStep } from "./store.ts";
+import { noteForgotten, pruneTelegram, waitsForTelegram } from "./telegram-prune.ts";
 
 type Limits = { before: string; after: number; limit: number };
 
@@ -17,13 +18,28 @@ export function prune(db: Database, limits: Limits): PruneStep {
   let [messages, next] = [0, after];
   for (const { place, id, created_at } of page) {
     // what follows is younger still
-    if (created_at >= before) return { messages, sessions: pruneSessions(db, limits), next: undefined };
-    if (isOver(db, id, before)) messages += pruneThread(db, id, limit - messages);
+    if (created_at >= before) return lastStep(db, limits, { messages, next });
+    if (isOver(db, id, before) && !waitsForTelegram(db, id))
+      messages += pruneThread(db, id, limit - messages);
     if (messages >= limit) return { messages, sessions: 0, next };
     next = place;
   }
   if (page.length === limit) return { messages, sessions: 0, next };
-  return { messages, sessions: pruneSessions(db, limits), next: undefined };
+  return lastStep(db, limits, { messages, next });
+}
+
+/** All threads were looked at; what showed them goes behind them. */
+function lastStep(
+  db: Database,
+  limits: Limits,
+  { messages, next }: { messages: number; next: number },
+): PruneStep {
+  const shown = pruneTelegram(db, limits.limit);
+  return {
+    messages,
+    sessions: pruneSessions(db, limits),
+    next: shown === limits.limit ? next : undefined,
+  };
 }
 
 /** What became of a forgotten message; undefined for any other. */
@@ -104,6 +120,7 @@ function pruneMessage(db: Database, id: string): void {
        ORDER BY d.state IN ('failed', 'expired') DESC, d.seq LIMIT 1), 'accepted')
      FROM messages m WHERE m.id = ?`,
   ).run(id);
+  noteForgotten(db, id);
   db.query("DELETE FROM message_states WHERE message_id = ?").run(id);
   db.query("DELETE FROM deliveries WHERE message_id = ?").run(id);
   db.query("DELETE FROM messages WHERE id = ?").run(id);

@@ -2,8 +2,19 @@
 // nothing is written here. Same promises as store.ts; what is to be shown is derived from what the store has committed.
 import type { MessageType } from "../protocol/message.ts";
 
-/** What an item shows: `ref` names the message, mission, approval or machine; a `text` carries its own words. */
-type TelegramKind = "message" | "mission" | "approval" | "join" | "dispatch" | "permission" | "text";
+/**
+ * What an item shows: `ref` names the message, mission, approval or machine; a `text` carries its own words, a
+ * `refused` message too, until a retry makes it one of the store.
+ */
+type TelegramKind =
+  | "message"
+  | "refused"
+  | "mission"
+  | "approval"
+  | "join"
+  | "dispatch"
+  | "permission"
+  | "text";
 
 /** One thing to show. Items of one place are posted in the order in which they were taken. */
 export type NewTelegramItem = {
@@ -84,6 +95,10 @@ export type TelegramChange = {
 export interface TelegramStore {
   /** True: it is another chat than before. It begins with what comes from now on. */
   open(chat: number): Promise<boolean>;
+  /** Telegram gave the chat another id. Posts and topics of the old one are out of reach; what is open is shown again. */
+  move(from: number, to: number): Promise<void>;
+  /** The id under which Telegram leads this chat today. */
+  successor(chat: number): Promise<number>;
   news(limit: number): Promise<TelegramNews>;
   /** False: the update was known, and nothing was changed. */
   take(change: TelegramChange): Promise<boolean>;

@@ -1,5 +1,6 @@
 // What Telegram has been shown and what came from there, in SQLite.
 import type { Database } from "bun:sqlite";
+import { move, successorOf } from "./telegram-move.ts";
 import type {
   NewTelegramItem,
   ShownPart,
@@ -20,6 +21,8 @@ type Run = <T>(work: (db: Database) => T) => Promise<T>;
 export function telegramStore(read: Run, write: Run): TelegramStore {
   return {
     open: (chat) => write((db) => open(db, chat)),
+    move: (from, to) => write((db) => move(db, from, to)),
+    successor: (chat) => read((db) => successor(db, chat)),
     news: (limit) => read((db) => news(db, limit)),
     take: (change) => write((db) => take(db, change)),
     knowsUpdate: (id) => read((db) => knowsUpdate(db, id)),
@@ -86,6 +89,11 @@ function open(db: Database, chat: number): boolean {
   set(db, "messages", String(number(db, "SELECT coalesce(max(seq), 0) AS n FROM messages")));
   set(db, "states", String(number(db, "SELECT coalesce(max(seq), 0) AS n FROM message_states")));
   return true;
+}
+
+function successor(db: Database, chat: number): number {
+  const next = Number(setting(db, successorOf(chat)) ?? chat);
+  return next === chat ? chat : successor(db, next);
 }
 
 function news(db: Database, limit: number): TelegramNews {

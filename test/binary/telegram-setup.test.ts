@@ -130,6 +130,16 @@ describe("doctor", () => {
     expect((await doctor(newcomer(variables(api)))).fix("telegram_chat_unusable")).toContain("a group's id");
   });
 
+  test("a group that became a supergroup: the new one is looked at, and its id named", async () => {
+    await using api = new FakeTelegram({ forum: false });
+    const before = variables(api);
+    const { to } = api.becomesSupergroup({ told: false });
+    const report = await doctor(newcomer(before));
+    expect(report.fix("telegram_chat_moved")).toContain(`to ${to}`);
+    expect(report.text("telegram_chat")).toContain("a supergroup with topics");
+    expect(aboutTelegram(report)).toContain("telegram_rights");
+  });
+
   test("too many calls, and a server's error, are not a wrong token", async () => {
     await using api = new FakeTelegram();
     api.fault("getMe", "429");

@@ -1,5 +1,6 @@
 // Chat in view: each message once, in its thread's topic, with its state edited in place; and a person's word in it.
 import { afterEach, expect, test } from "bun:test";
+import { session } from "../hub/peer.ts";
 import { owner } from "../rig/telegram.ts";
 import { waitFor } from "../rig/wait.ts";
 import { chat, type Stage, seesEnding, setStage } from "./stage.ts";
@@ -35,6 +36,48 @@ test("no active session is said", async () => {
   });
   await stage.mac.chat("web@s-a", "limn/api", "anyone there?", { if_no_session: "queue" });
   await seesEnding(stage, "anyone there?", "Session: ⚠️ no active session");
+});
+
+test("a chat that found no session is shown, once; a retry that finds one becomes the same post", async () => {
+  stage = await setStage();
+  const { peer } = stage.limn;
+  const project = { project_id: "api", path: "/api", description: "", capabilities: [], tags: [] };
+  await peer.request("presence", { sessions: [], projects: [project] });
+  const said = { message_id: "msg-refused", new_thread_id: "t-0123456789ab" };
+  const refused = () => stage.mac.chat("web@s-a", "limn/api", "anyone there?", said);
+  expect((await refused()).status).toBe("no_active_session");
+  const posted = await stage.fake.sees("anyone there?");
+  expect(posted.text).toBe(
+    "📨 Chat [t-0123456789ab]\nmac/web@s-a → limn/api\nanyone there?\nSession: ⚠️ no active session",
+  );
+  expect(stage.fake.topics.get(posted.topic ?? 0)?.name).toBe("💬 mac/web → limn/api · t-0123456789ab");
+  expect((await refused()).status).toBe("no_active_session");
+  await stage.restart();
+  const word = stage.fake.say("can I help?", { topic: posted.topic });
+  expect((await stage.fake.sees("Nobody reads this thread")).replyTo).toBe(word);
+  expect(stage.mac.received).toEqual([]);
+  expect((await stage.hub.hub.view.store.message("msg-refused"))?.id).toBeUndefined();
+  // what the hub gives out, it gives to nobody before the retry
+  await peer.presence(session("api@s-late"));
+  expect(peer.received).toEqual([]);
+  expect((await refused()).status).toBe("delivered");
+  await waitFor("it to be delivered", () => textOf("anyone there?").endsWith("Session: ✅ delivered"));
+  expect(peer.texts()).toEqual(["anyone there?"]);
+  expect(stage.fake.shown().filter(({ text }) => text.includes("anyone there?"))).toHaveLength(1);
+});
+
+test("watch off: what found no session is not shown either", async () => {
+  stage = await setStage();
+  stage.fake.say("/watch off");
+  await stage.fake.sees("is not shown");
+  const project = { project_id: "api", path: "/api", description: "", capabilities: [], tags: [] };
+  await stage.limn.peer.request("presence", { sessions: [], projects: [project] });
+  expect((await stage.mac.chat("web@s-a", "limn/api", "unwatched")).status).toBe("no_active_session");
+  stage.fake.say("/watch on");
+  await stage.fake.sees("is shown.");
+  await stage.mac.chat("web@s-a", "limn/api", "in sight");
+  await stage.fake.sees("in sight");
+  expect(textOf("unwatched")).toBe("");
 });
 
 test("a person writes in a topic: the agents get it as human, and its state is shown below it", async () => {
@@ -83,16 +126,18 @@ test("a plain group: the same without topics; a reply to a post speaks in its th
   expect(stage.fake.calls.filter(({ method }) => method.includes("Topic"))).toEqual([]);
 });
 
-test("a reply to a post that the bot cannot know of yet, for its answer was lost, speaks in that thread", async () => {
-  stage = await setStage({ forum: false });
-  await chat(stage, "first thread");
-  await stage.fake.sees("first thread");
+test("a plain group: a reply to a post whose call was cut waits until the post is known, and is no order", async () => {
+  stage = await setStage({ forum: false, settings: { dispatcher: { enabled: true, target: "limn/api" } } });
+  await chat(stage, "known");
+  await stage.fake.sees("known");
   stage.fake.fault("sendMessage", "cut after");
-  const { thread } = await chat(stage, "second thread");
-  const second = await stage.fake.sees("second thread");
-  stage.fake.say("to the second", { replyTo: second.id });
+  const { thread } = await chat(stage, "cut off");
+  const post = await stage.fake.sees("cut off");
+  stage.fake.say("to that one", { replyTo: post.id });
   await waitFor("it to arrive", () => stage.mac.received.length === 1);
-  expect(stage.mac.received[0]?.message).toMatchObject({ thread_id: thread, message: "to the second" });
+  expect(stage.mac.received[0]?.message).toMatchObject({ thread_id: thread, message: "to that one" });
+  expect(stage.limn.plans).toEqual([]);
+  expect(stage.fake.shown().filter(({ text }) => text.includes("cut off"))).toHaveLength(1);
 });
 
 test("a long message comes whole, in order, each part within the limit, its state under the last", async () => {

@@ -49,7 +49,7 @@ const commands: [text: string, answer: RegExp][] = [
   ["/chat limn/api good day", /📨 → limn\/api@s-b \[t-/],
   ["/ask limn/nothing do it", /no project named "nothing"/],
   ["/ask limn/api tidy up", /🎯 m-\d{8}-[0-9a-f]{6} → limn\/api/],
-  ['/start_agent limn/api "sweep the floor"', /🎯 m-\d{8}/],
+  ["/start_agent limn/api “sweep the floor”", /🎯 m-\d{8}/],
 ];
 
 /** how many messages reach limn, and how many missions are planned there */

@@ -28,12 +28,20 @@ afterAll(async () => {
   await fake?.stop();
 });
 
-/** A client that asks before it runs `touch`, and the file that shows that it ran. */
-async function asking(version: (typeof claudeVersions)[number], name: string) {
+type Version = (typeof claudeVersions)[number];
+
+/** A client that wants to run `touch`, and the file that shows that it ran. */
+async function wishing(version: Version, name: string, env: Record<string, string> = {}) {
   const home = await stage.home("atlas");
-  const session = await home.terminal({ version, permissionMode: "default" });
+  const session = await home.terminal({ version, permissionMode: "default", env });
   const ran = () => Bun.file(`${home.files.path}/${name}`).exists();
   await session.claude.submit(prompt(name, [[bash(`touch "$HOME/${name}"`)], [{ text: `end of ${name}` }]]));
+  return { session, ran };
+}
+
+/** One that asks in Telegram too. */
+async function asking(version: Version, name: string, env: Record<string, string> = {}) {
+  const { session, ran } = await wishing(version, name, env);
   const card = await waitFor(
     "the card",
     () => fake.shown().find(({ text }) => text.includes(`touch "$HOME/${name}"`)),
@@ -85,6 +93,84 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => 
       expect(await ran()).toBe(true);
       await waitFor("the card", () => text(card.id).includes("answered elsewhere"));
       expect(fake.messages.get(card.id)?.buttons).toEqual([]);
+    },
+    testMs,
+  );
+
+  test(
+    "Esc in the terminal: the tool does not run, and the card says that it is over",
+    async () => {
+      const { session, ran, card } = await asking(version, `esc${short}`);
+      await using _ = session;
+      await session.claude.waitForStatus("waiting");
+      await session.claude.answerDialog("escape");
+      await session.claude.waitForStatus("idle");
+      await waitFor("the card", () => text(card.id).includes("answered elsewhere"));
+      expect(fake.messages.get(card.id)?.buttons).toEqual([]);
+      expect(await ran()).toBe(false);
+    },
+    testMs,
+  );
+
+  test(
+    "silence: the dialog stands as it was, while the card waits; the terminal decides much later",
+    async () => {
+      const { session, ran, card } = await asking(version, `silence${short}`);
+      await using _ = session;
+      await session.claude.waitForStatus("waiting");
+      // above it the client draws what it likes
+      const dialog = () => session.claude.screen().split("Bash command")[1];
+      const before = dialog();
+      expect(before).toContain("1. Yes");
+      const [asked, since] = [fake.calls.length, performance.now()];
+      // for longer than a card whose agent does not ask any more would stand
+      await waitFor("16 s of silence", () => performance.now() - since > 16_000, { timeoutMs: 20_000 });
+      expect(dialog()).toBe(before);
+      expect(fake.messages.get(card.id)?.buttons).toHaveLength(2);
+      expect(fake.calls.slice(asked).filter(({ method }) => method !== "getUpdates")).toEqual([]);
+      expect(await ran()).toBe(false);
+      await session.claude.answerDialog();
+      await session.claude.waitForAnswer(`end of silence${short}`);
+      expect(await ran()).toBe(true);
+    },
+    testMs,
+  );
+});
+
+describe.skipIf(!installed)("per session", () => {
+  const version = claudeVersions[0];
+  beforeAll(() => stage.fleet.machine("atlas").json("permissions", "sessions"));
+
+  test(
+    "one that was started without the wish asks in its terminal only, one with it in Telegram too",
+    async () => {
+      const silent = await wishing(version, "unasked");
+      await using _ = silent.session;
+      await silent.session.claude.waitForStatus("waiting");
+      const asked = await asking(version, "asked", { AI_INTERCOM_ASK_PERSON: "1" });
+      await using __ = asked.session;
+      expect(fake.shown().filter(({ text }) => text.includes("unasked"))).toEqual([]);
+      fake.press(asked.card, "Allow");
+      await asked.session.claude.waitForAnswer("end of asked");
+      expect([await asked.ran(), await silent.ran()]).toEqual([true, false]);
+      await silent.session.claude.answerDialog();
+      await silent.session.claude.waitForAnswer("end of unasked");
+      expect(fake.shown().filter(({ text }) => text.includes("unasked"))).toEqual([]);
+    },
+    testMs,
+  );
+
+  test(
+    "off: nobody is asked but in the terminal, whatever the session wishes",
+    async () => {
+      await stage.fleet.machine("atlas").json("permissions", "off");
+      const { session, ran } = await wishing(version, "off", { AI_INTERCOM_ASK_PERSON: "1" });
+      await using _ = session;
+      await session.claude.waitForStatus("waiting");
+      await session.claude.answerDialog();
+      await session.claude.waitForAnswer("end of off");
+      expect(await ran()).toBe(true);
+      expect(fake.shown().filter(({ text }) => text.includes("$HOME/off"))).toEqual([]);
     },
     testMs,
   );

@@ -18,7 +18,11 @@ export type Posted = {
 };
 export type Topic = { id: number; name: string; closed: boolean; deleted: boolean };
 export class FakeChat {
-  readonly chat = -1_001_234;
+  chat = -1_001_234;
+  /** ids that the chat had before: whoever uses one is told the new one */
+  readonly #formerIds = new Set<number>();
+  /** what was shown under the former ids */
+  former: Posted[] = [];
   readonly messages = new Map<number, Posted>();
   readonly topics = new Map<number, Topic>();
   readonly acknowledged: { id: string; text: string }[] = [];
@@ -83,6 +87,7 @@ export class FakeChat {
   }
 
   #send(payload: Payload): unknown {
+    if (this.#formerIds.has(Number(payload.chat_id))) throw new Moved(this.chat);
     const isHome = payload.chat_id === this.chat;
     const topic = payload.message_thread_id === undefined ? undefined : Number(payload.message_thread_id);
     if (topic !== undefined) {
@@ -150,7 +155,21 @@ export class FakeChat {
     return topic;
   }
 
+  /** The group becomes a supergroup: another id, and message ids that begin anew. */
+  upgrade(forum = true): { from: number; to: number } {
+    const [from, to] = [this.chat, this.chat - 1_000_000];
+    this.#formerIds.add(from);
+    this.former.push(...this.messages.values());
+    this.messages.clear();
+    this.topics.clear();
+    this.#nextMessage = 2;
+    this.chat = to;
+    this.forum = forum;
+    return { from, to };
+  }
+
   #own({ chat_id }: Payload): void {
+    if (this.#formerIds.has(Number(chat_id))) throw new Moved(this.chat);
     if (chat_id !== this.chat) throw new Error("chat not found");
   }
 
@@ -168,6 +187,13 @@ export class FakeChat {
       versions: [message.text],
     });
     return id;
+  }
+}
+
+/** What the Bot API answers for a group that is a supergroup now. */
+export class Moved extends Error {
+  constructor(readonly to: number) {
+    super("group chat was upgraded to a supergroup chat");
   }
 }
 

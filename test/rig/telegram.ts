@@ -2,7 +2,7 @@
 // can be closed and deleted, limits with retry_after, entities that are read, edits that change nothing refused,
 // updates that stay until they are confirmed. Faults are asked for one by one; every call is kept.
 import { type Clock, realClock } from "../../src/oversight/telegram/clock.ts";
-import { FakeChat, type Payload, type Posted, seconds, type Topic } from "./telegram-chat";
+import { FakeChat, Moved, type Payload, type Posted, seconds, type Topic } from "./telegram-chat";
 import { waitFor } from "./wait";
 
 export type Fault =
@@ -160,6 +160,21 @@ export class FakeTelegram extends FakeChat {
     this.#held = [];
   }
 
+  /** The group becomes a supergroup; with `told`, Telegram's two notices of it come as updates. */
+  becomesSupergroup({ told, forum = true }: { told: boolean; forum?: boolean }): {
+    from: number;
+    to: number;
+  } {
+    const { from, to } = this.upgrade(forum);
+    if (!told) return { from, to };
+    const notice = { from: stranger, text: "", extra: { text: undefined } };
+    const old = { ...notice, chat: from, extra: { ...notice.extra, migrate_to_chat_id: to } };
+    const fresh = { ...notice, chat: to, extra: { ...notice.extra, migrate_from_chat_id: from } };
+    this.#push({ message: this.#incoming(900, "", old) });
+    this.#push({ message: this.#incoming(1, "", fresh) });
+    return { from, to };
+  }
+
   closeTopic(id: number): void {
     const topic = this.topics.get(id);
     if (topic) topic.closed = true;
@@ -294,6 +309,8 @@ export class FakeTelegram extends FakeChat {
       if (fault === "500 after") return failure(502, "Bad Gateway");
       return { response: Response.json({ ok: true, result }), status: 200 };
     } catch (error) {
+      if (error instanceof Moved)
+        return failure(400, `Bad Request: ${error.message}`, { migrate_to_chat_id: error.to });
       return failure(400, error instanceof Error ? `Bad Request: ${error.message}` : "Bad Request");
     }
   }

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import type { Store } from "../../src/store/store.ts";
 import type { NewTelegramItem } from "../../src/store/telegram-store.ts";
-import { b, newMessage, roomy } from "./fixtures.ts";
+import { at, b, human, newMessage, roomy } from "./fixtures.ts";
 
 const item = (key: string, place = "main", more: Partial<NewTelegramItem> = {}): NewTelegramItem => ({
   key,
@@ -90,6 +90,88 @@ export function telegramContract(store: () => Store): void {
     expect(await t().placeOfPost(5)).toBe("t-1");
     await t().forget(5);
     expect(await t().changed(10)).toEqual([]);
+  });
+
+  /** Everything that waits is posted, each item by itself. */
+  async function post(): Promise<void> {
+    for (let id = 100; ; id++) {
+      const [next] = await t().waiting(1);
+      if (!next) return;
+      await t().posted({ message_id: id, hash: "", parts: [{ seq: next.seq, part: 0, last: true }] });
+      await t().compared({ message_id: id, changes: 1, hash: "" });
+    }
+  }
+  async function prune(limit = 100): Promise<number> {
+    for (let [after, steps]: [number | undefined, number] = [0, 0]; ; steps++) {
+      if (after === undefined) return steps;
+      after = (await store().prune({ before: at(90 * 24 * 3600), after, limit })).next;
+    }
+  }
+  const left = async (...names: string[]) => {
+    const found = await Promise.all(names.map((key) => t().item(key)));
+    return names.filter((_, n) => found[n] !== undefined);
+  };
+
+  test("telegram: what showed forgotten threads goes with them; what is open, unsent or younger stays", async () => {
+    await t().open(-1);
+    const old = newMessage("old");
+    const young = newMessage("young", { at: at(91 * 24 * 3600) });
+    for (const message of [old, young]) await store().accept(message, [human], roomy);
+    await store().readHumanInbox({ limit: 10, unread: true, at: at(5) });
+    const text = { kind: "text", ref: "" } as const;
+    await t().take({
+      items: [
+        item("notice", "main", text),
+        item("join", "main", { kind: "join", nonce: "n-join" }),
+        item("permission", "main", { kind: "permission" }),
+        item("refused", "t-refused", { kind: "refused", body: "{}" }),
+        item("old", old.thread_id, { ref: old.id }),
+        item("young", young.thread_id, { ref: young.id }),
+        item("later", "main", text),
+      ],
+    });
+    await t().setTopic(old.thread_id, 20);
+    await t().setTopic(young.thread_id, 21);
+    const all = ["notice", "join", "permission", "refused", "old", "young", "later"];
+    await prune();
+    expect(await store().message(old.id)).toBeDefined();
+    await post();
+    await t().take({ touched: ["ref of permission"] });
+    expect(await prune(2)).toBeGreaterThan(1);
+    expect(await store().message(old.id)).toBeUndefined();
+    // to be edited, to be pressed, known for ever, young
+    expect(await left(...all)).toEqual(["join", "permission", "refused", "young", "later"]);
+    expect(await t().topic(old.thread_id)).toBeUndefined();
+    expect(await t().topic(young.thread_id)).toBe(21);
+    expect((await t().changed(10)).map(({ parts }) => parts[0]?.item.key)).toEqual(["permission"]);
+    expect(await t().item("refused")).toMatchObject({ body: null, next_part: null });
+    for (const { message_id } of await t().changed(10))
+      await t().compared({ message_id, changes: 1, hash: "" });
+    await t().take({ used: "n-join" });
+    for (const { message_id } of await t().changed(10))
+      await t().compared({ message_id, changes: 1, hash: "" });
+    await prune();
+    expect(await left(...all)).toEqual(["refused", "young", "later"]);
+    await t().take({ items: [item("refused", "t-refused", { kind: "refused", body: "{}" })] });
+    expect(await t().waiting(10)).toEqual([]);
+  });
+
+  test("telegram: a post that shows old and young together stays whole", async () => {
+    await t().open(-1);
+    const old = newMessage("old");
+    const young = newMessage("young", { at: at(91 * 24 * 3600) });
+    for (const message of [old, young]) await store().accept(message, [human], roomy);
+    await store().readHumanInbox({ limit: 10, unread: true, at: at(5) });
+    await t().take({
+      items: [item("old", "main", { ref: old.id }), item("young", "main", { ref: young.id })],
+    });
+    const parts = (await t().waiting(2)).map(({ seq }) => ({ seq, part: 0, last: true }));
+    await t().posted({ message_id: 7, hash: "", parts });
+    await t().compared({ message_id: 7, changes: 1, hash: "" });
+    await prune();
+    expect(await store().message(old.id)).toBeUndefined();
+    expect(await left("old", "young")).toEqual(["old", "young"]);
+    expect(await t().placeOfPost(7)).toBe("main");
   });
 
   test("telegram: topics: one a place, replaced, forgotten", async () => {

@@ -63,6 +63,7 @@ export const reasons = {
   telegram_unreachable: "the Bot API does not answer as it should",
   telegram_chat: "the bot sees its group, and whether it has topics",
   telegram_chat_unset: "there is a token and no group",
+  telegram_chat_moved: "Telegram made a supergroup of the group, under another id",
   telegram_chat_unreachable: "the bot does not see its group",
   telegram_chat_unusable: "telegram.supergroup_id is not a group's",
   telegram_rights: "the bot may post, hear and make topics there",

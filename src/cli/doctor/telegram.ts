@@ -52,7 +52,20 @@ async function examineChat(api: BotApi, bot: Bot, telegram: Config["telegram"]):
         "add the bot to a group, then: TELEGRAM_SUPERGROUP_ID=-100… ai-intercom setup --telegram",
       ),
     ];
+  return examineGroup(api, bot, id);
+}
+
+async function examineGroup(api: BotApi, bot: Bot, id: number): Promise<Check[]> {
   const chat = await api.call<Group>((calls, signal) => calls.getChat(id, signal), callMs);
+  if (!chat.ok && chat.kind === "moved" && chat.to !== id)
+    return [
+      warn(
+        "telegram_chat_moved",
+        `group ${id} became the supergroup ${chat.to}: the hub goes on there`,
+        `set telegram.supergroup_id (or TELEGRAM_SUPERGROUP_ID) to ${chat.to}`,
+      ),
+      ...(await examineGroup(api, bot, chat.to)),
+    ];
   if (!chat.ok) return [withoutChat(chat, id, bot)];
   if (chat.value.type === "channel")
     return [

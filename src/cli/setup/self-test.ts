@@ -3,7 +3,7 @@
 import { mkdir, rm } from "node:fs/promises";
 import { IntercomError } from "../../protocol/errors.ts";
 import { DaemonHealth } from "../../protocol/local-api.ts";
-import { AgentList, selfTestProject } from "../../protocol/session.ts";
+import { AgentList, selfTestProject, selfTestWords } from "../../protocol/session.ts";
 import { homePaths } from "../../system/paths.ts";
 import { ownProgram } from "../../system/program.ts";
 import { delay } from "../../system/wait.ts";
@@ -35,12 +35,12 @@ export async function selfTest(mode: "standalone" | "hub" | "daemon", home: stri
     Promise.all([stage.session(machine), stage.session(machine)]),
   );
   const { thread_id } = await timed("a message reaches the other session's inbox", () =>
-    asking.agent.says("intercom_chat", { to: answering.address, message: "are you there?" }),
+    asking.agent.says("intercom_chat", { to: answering.address, message: selfTestWords.question }),
   );
-  await timed("it is read there, once", () => answering.agent.reads("are you there?"));
+  await timed("it is read there, once", () => answering.agent.reads(selfTestWords.question));
   await timed("the answer comes back", async () => {
-    await answering.agent.says("intercom_reply", { thread_id, message: "yes" });
-    await asking.agent.reads("yes");
+    await answering.agent.says("intercom_reply", { thread_id, message: selfTestWords.answer });
+    await asking.agent.reads(selfTestWords.answer);
   });
   return steps;
 }

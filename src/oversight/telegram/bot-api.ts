@@ -20,6 +20,8 @@ export type Failure =
   | { kind: "unauthorized"; text: string }
   /** the chat cannot be written to: not found, not a member, no right */
   | { kind: "shut_out"; text: string }
+  /** the group became a supergroup: it has this id now */
+  | { kind: "moved"; to: number; text: string }
   /** another program polls with the same token */
   | { kind: "conflict"; text: string }
   | { kind: "refused"; text: string };
@@ -58,6 +60,8 @@ export class BotApi {
     const text = message.replaceAll(this.#token, "TOKEN");
     if (!(error instanceof GrammyError)) return { kind: "uncertain", text };
     const seconds = error.parameters.retry_after;
+    const to = error.parameters.migrate_to_chat_id;
+    if (to !== undefined) return { kind: "moved", to, text };
     if (error.error_code === 429) return { kind: "too_fast", waitMs: (seconds ?? 1) * 1000 };
     if (error.error_code >= 500) return { kind: "uncertain", text };
     if (error.error_code === 401 || error.error_code === 404) return { kind: "unauthorized", text };
@@ -69,7 +73,7 @@ export class BotApi {
 }
 
 /** Descriptions of code 400, as the Bot API server and others report them; it has no finer codes. */
-const descriptions: { says: RegExp; kind: Exclude<Failure["kind"], "too_fast"> }[] = [
+const descriptions: { says: RegExp; kind: Exclude<Failure["kind"], "too_fast" | "moved"> }[] = [
   { says: /not modified|TOPIC_NOT_MODIFIED/i, kind: "not_modified" },
   { says: /can't parse entities|can't find end of|unsupported start tag/i, kind: "unreadable_html" },
   { says: /TOPIC_CLOSED/i, kind: "topic_closed" },

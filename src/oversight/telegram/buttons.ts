@@ -57,6 +57,7 @@ function actOf(
     case "dispatch":
       return choice === "cancel" ? () => hub.ask("mission_cancel", { id: ref }, name) : undefined;
     case "message":
+    case "refused":
     case "permission":
     case "text":
       return undefined;

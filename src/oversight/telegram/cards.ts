@@ -7,6 +7,7 @@ import { type Block, bold, code, lines, plain, pre, quote } from "./markup.ts";
 import { missionBlocks, word } from "./mission-card.ts";
 import { cardId, isSpoken } from "./names.ts";
 import { bodyOf } from "./prompts.ts";
+import { refusedOf } from "./refused.ts";
 import type { Words } from "./words.ts";
 
 type Button = { label: string; choice: string };
@@ -37,6 +38,9 @@ export class Cards {
     switch (item.kind) {
       case "message":
         return this.#message(item);
+      case "refused":
+        // a retry of it may have found somebody
+        return (await this.#message(item)) ?? refusedCard(this.#words, item);
       case "mission":
       case "dispatch":
         return this.#mission(item);
@@ -54,14 +58,16 @@ export class Cards {
   }
 
   /** At most 128 characters, as Telegram allows. */
-  async topicName(place: string): Promise<string> {
+  async topicName(item: TelegramItem): Promise<string> {
+    const { place } = item;
     const { store } = this.#hub;
     const opening = await store.telegram.opening(place);
     const first = opening === undefined ? undefined : await store.message(opening);
-    if (!first) return place;
-    const mission = await store.missionOfMessage(first.id);
-    const from = first.from_agent.replace(/@.*/, "");
-    const to = first.to_agent.replace(/@[^,]*/g, "");
+    const ends = first ?? (item.kind === "refused" ? refusedOf(item) : undefined);
+    if (!ends) return place;
+    const mission = first && (await store.missionOfMessage(first.id));
+    const from = ends.from_agent.replace(/@.*/, "");
+    const to = ends.to_agent.replace(/@[^,]*/g, "");
     const [icon, id] = mission ? ["🎯", mission.mission_id] : ["💬", place];
     return `${icon} ${`${from} → ${to}`.slice(0, 128 - id.length - 6)} · ${id}`;
   }
@@ -81,13 +87,17 @@ export class Cards {
   }
 
   #said(item: TelegramItem, message: StoredMessage): Block[][] {
-    const { type, from_agent, to_agent, thread_id } = message;
+    const { type } = message;
     const label = type === "chat" && item.body === "reply" ? this.#words.reply : this.#words.message[type];
-    return [
-      [bold(label), plain(` [${thread_id}]`)],
-      [plain(`${from_agent} → ${to_agent}`)],
-      [plain(message.message)],
-    ];
+    return saidLines(label, { ...message, message: this.#textOf(message) });
+  }
+
+  /** What the hub itself says stands in its messages' first paragraph; an agent's answer follows it. */
+  #textOf({ type, message }: StoredMessage): string {
+    if (type !== "response" && type !== "status") return message;
+    const end = message.indexOf("\n\n");
+    const head = end < 0 ? message : message.slice(0, end);
+    return `${this.#words.said(head)}${message.slice(head.length)}`;
   }
 
   #states({ deliveries, type }: StoredMessage): Block[] | undefined {
@@ -102,9 +112,9 @@ export class Cards {
   }
 
   #state({ state, reason, session_id }: Delivery): string {
-    const { states, noSession, heldHint } = this.#words;
+    const { states, noSession, heldHint, said } = this.#words;
     if (state === "queued" && session_id === null) return noSession;
-    const because = reason && state !== "delivered" && state !== "seen" ? ` (${reason})` : "";
+    const because = reason && state !== "delivered" && state !== "seen" ? ` (${said(reason)})` : "";
     return `${states[state]}${because}${state === "held" ? `: ${heldHint}` : ""}`;
   }
 
@@ -167,6 +177,27 @@ export class Cards {
       sociable: false,
     };
   }
+}
+
+function saidLines(
+  label: string,
+  said: Pick<StoredMessage, "thread_id" | "from_agent" | "to_agent" | "message">,
+): Block[][] {
+  return [
+    [bold(label), plain(` [${said.thread_id}]`)],
+    [plain(`${said.from_agent} → ${said.to_agent}`)],
+    [plain(said.message)],
+  ];
+}
+
+function refusedCard(w: Words, item: TelegramItem): Card {
+  const said = saidLines(w.message.chat, { ...refusedOf(item), thread_id: item.place });
+  return {
+    blocks: lines(...said, plain(`${w.session}: ${w.noSession}`)),
+    buttons: [],
+    quiet: true,
+    sociable: true,
+  };
 }
 
 function promptCard(w: Words, item: TelegramItem): Card {

@@ -4,7 +4,8 @@ import type { Content } from "./pages.ts";
 
 export class Chat {
   readonly #api: BotApi;
-  readonly id: number;
+  /** another one once Telegram has made a supergroup of the group */
+  id: number;
   /** a supergroup with topics, in which the bot may make some */
   hasTopics = false;
 

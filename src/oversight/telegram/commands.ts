@@ -83,7 +83,7 @@ const acts: Record<CommandName, (act: Act) => Promise<Effect>> = {
     return { answer: machines.length === 0 ? [plain(words.noMachines)] : machineLines(words, machines) };
   },
   chat: async ({ hub, words, message, rest, name }) => {
-    const { to, text } = addressed(rest, words, "/chat machine/project text");
+    const { to, text } = addressed(rest, words, words.examples.chat);
     const message_id = commandId(message.chat.id, message.message_id);
     const payload = {
       message: text,
@@ -155,8 +155,7 @@ async function startMission(
   { hub, words, message, rest, name }: Act,
   type: "ask" | "start_agent",
 ): Promise<Effect> {
-  const example = type === "ask" ? "/ask machine/project text" : '/start_agent machine/project "mission"';
-  const { to, text } = addressed(rest, words, example);
+  const { to, text } = addressed(rest, words, words.examples[type]);
   const message_id = commandId(message.chat.id, message.message_id);
   const answer = MissionAnswer.parse(
     await hub.ask(
@@ -192,7 +191,8 @@ function addressed(rest: string, words: Words, example: string): { to: string; t
 const usage = (words: Words, example: string) =>
   new IntercomError("bad_usage", words.usage(example), { hint: "/help" });
 
-const unquoted = (text: string): string => /^"([\s\S]+)"$/.exec(text)?.[1] ?? text;
+/** In whatever quotation marks a telephone's keyboard makes. */
+const unquoted = (text: string): string => /^["“„«]\s*([\s\S]+?)\s*["”“»]$/.exec(text)?.[1] ?? text;
 
 async function missionOfThread(hub: HubView, thread: string | undefined): Promise<string | undefined> {
   if (thread === undefined) return undefined;

@@ -47,7 +47,7 @@ export async function dispatch(parts: Parts, message: Message, text: string): Pr
         message.from ? personName(message.from) : "telegram",
       ),
     );
-  if (answer.mission_id === undefined) return { answer: [plain(whyNot(answer))] };
+  if (answer.mission_id === undefined) return { answer: [plain(whyNot(words, answer))] };
   const item: NewTelegramItem = {
     key: cardId.dispatch(answer.mission_id),
     place: "main",
@@ -60,9 +60,12 @@ export async function dispatch(parts: Parts, message: Message, text: string): Pr
   return { items: [item] };
 }
 
-function whyNot(answer: { status: string; error?: string; reason?: string | null; hint?: string }): string {
-  const hint = answer.hint === undefined ? "" : `\n${answer.hint}`;
-  return `⚠️ ${answer.error ?? answer.reason ?? answer.status}${hint}`;
+function whyNot(
+  { said }: Words,
+  answer: { status: string; error?: string; reason?: string | null; hint?: string },
+): string {
+  const hint = answer.hint === undefined ? "" : `\n${said(answer.hint)}`;
+  return `⚠️ ${said(answer.error ?? answer.reason ?? answer.status)}${hint}`;
 }
 
 /** What the person wrote, behind the configured words and what was said before. */

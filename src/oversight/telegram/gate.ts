@@ -3,10 +3,10 @@ import type { CallbackQuery, Message, User } from "grammy/types";
 import type { Config } from "../../system/config.ts";
 
 export class Gate {
-  readonly #home: number;
+  readonly #home: () => number;
   readonly #security: Config["telegram"]["security"];
 
-  constructor(home: number, security: Config["telegram"]["security"]) {
+  constructor(home: () => number, security: Config["telegram"]["security"]) {
     this.#home = home;
     this.#security = security;
   }
@@ -25,7 +25,7 @@ export class Gate {
   }
 
   #listens(chat: { id: number; type: string }, from: User | undefined): boolean {
-    if (chat.id === this.#home) return true;
+    if (chat.id === this.#home()) return true;
     const { restrict_to_supergroup, ignore_private_messages } = this.#security;
     if (restrict_to_supergroup) return false;
     return chat.type !== "private" || (!ignore_private_messages && chat.id === from?.id);

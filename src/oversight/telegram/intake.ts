@@ -1,6 +1,8 @@
 // From what the store has committed to what is to be shown. The cursor moves in the same transaction that takes the
 // items, so a crash anywhere shows each thing once. Events only say when to look.
 import { randomHex } from "../../protocol/ids.ts";
+import type { RefusedChat } from "../../protocol/message.ts";
+import { isSelfTest, selfTestProject } from "../../protocol/session.ts";
 import type { NewTelegramItem, TelegramNews } from "../../store/telegram-store.ts";
 import { log } from "../../system/log.ts";
 import { bell } from "./bell.ts";
@@ -10,6 +12,7 @@ import type { HubView } from "./hub-view.ts";
 import { plain } from "./markup.ts";
 import { cardId, isDispatched, isSpoken, missionOfResponse, writtenMessage } from "./names.ts";
 import type { Prompts } from "./prompts.ts";
+import { refusedItem } from "./refused.ts";
 import type { Words } from "./words.ts";
 
 /** ms to collect before a look: a message and its delivery come within it, and are one post instead of two */
@@ -69,6 +72,18 @@ export class Intake {
     unsubscribe();
   }
 
+  /** What an agent said to nobody. Its sender is answered in any case: what cannot be noted is only not shown. */
+  async refused(chat: RefusedChat): Promise<void> {
+    const { telegram } = this.#parts.hub.store;
+    try {
+      if ((await telegram.setting("watch")) === "off") return;
+      await telegram.take({ items: [refusedItem(chat)] });
+      this.#parts.onItems();
+    } catch (error) {
+      log.error("a chat without an active session cannot be shown", { error });
+    }
+  }
+
   /** Takes everything that is new. */
   async look(): Promise<void> {
     const { hub, onItems } = this.#parts;
@@ -111,6 +126,7 @@ export class Intake {
     if ((type === "chat" || type === "send") && !watching && !to_human && message.from_agent !== "human")
       return [];
     if (type === "ask" || type === "start_agent") return this.#missionItems(message);
+    if (await this.#isSelfTest(message)) return [];
     const dispatched = await this.#dispatched(message);
     const item: NewTelegramItem = {
       key: cardId.message(id),
@@ -121,6 +137,12 @@ export class Intake {
       reply_to: dispatched?.reply_to ?? (isSpoken(id) ? writtenMessage(id) : undefined),
     };
     return [item];
+  }
+
+  async #isSelfTest({ id, from_agent }: Message): Promise<boolean> {
+    if (!from_agent.includes(selfTestProject)) return false;
+    const message = await this.#parts.hub.store.message(id);
+    return message !== undefined && isSelfTest(message);
   }
 
   /** What was asked, and a card that follows the run. A dispatcher's has its card already, outside topics. */

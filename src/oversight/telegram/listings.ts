@@ -3,7 +3,7 @@ import type { ChatAnswer } from "../../protocol/message.ts";
 import type { Grant, ListedMission, MissionDetail } from "../../protocol/mission.ts";
 import type { ListedAgent, ListedMachine } from "../../protocol/session.ts";
 import { type Block, bold, code, lines, plain } from "./markup.ts";
-import { clip, oneLine, word } from "./mission-card.ts";
+import { clip, oneLine, stepLine, word } from "./mission-card.ts";
 import type { Words } from "./words.ts";
 
 const textLimit = 160;
@@ -15,7 +15,7 @@ export function agentLines(w: Words, agents: readonly ListedAgent[]): Block[] {
       const open = sessions.map(({ session_id, agent, status, summary, inbox_pending }) => {
         const facts = [
           agent,
-          status,
+          w.said(status),
           ...(inbox_pending > 0 ? [w.unread(inbox_pending)] : []),
           oneLine(summary),
         ];
@@ -62,8 +62,8 @@ export function missionDetailLines(w: Words, mission: MissionDetail): Block[] {
     [bold(w.mission), plain(` ${mission_id} · ${w.missionStates[status]}`)],
     plain(`${from} → ${to}`),
     plain(text),
-    reason === undefined ? undefined : plain(reason),
-    ...feedback.map(({ kind, summary }) => plain(`• ${kind}: ${oneLine(summary)}`)),
+    reason === undefined ? undefined : plain(w.said(reason)),
+    ...feedback.map((step) => plain(stepLine(w, step))),
     output === "" ? undefined : plain(output),
     output_next === undefined ? undefined : plain(`… ai-intercom missions show ${mission_id}`),
   );
@@ -76,7 +76,7 @@ export function grantLines(w: Words, grants: readonly Grant[]): Block[] {
     bold(`${w.grants}:`),
     ...grants.map(({ id, scope, from, to, type, created_by, command, permission }): Block[] => [
       code(id),
-      plain(` ${scope}: ${from} → ${to} (${type}), ${created_by}: `),
+      plain(` ${w.scopes[scope]}: ${from} → ${to} (${w.message[type]}), ${created_by}: `),
       code(command.map(word).join(" ")),
       plain(` (${permission})`),
     ]),
@@ -87,7 +87,10 @@ export function grantLines(w: Words, grants: readonly Grant[]): Block[] {
 /** What became of a `/chat`; what follows is shown with the message itself. */
 export function answerLines(w: Words, answer: ChatAnswer): Block[] {
   const { status, thread_id, to, reason, error, hint, sessions } = answer;
-  const why = [error ?? reason, hint].filter((text) => text !== undefined).join("\n");
+  const why = [error ?? reason, hint]
+    .filter((text) => text !== undefined)
+    .map(w.said)
+    .join("\n");
   switch (status) {
     case "delivered":
     case "queued":
@@ -100,7 +103,7 @@ export function answerLines(w: Words, answer: ChatAnswer): Block[] {
         plain(`⚠️ ${why}`),
         ...(sessions ?? []).map(({ address, agent, status, summary }): Block[] => [
           code(address),
-          plain(` ${agent} · ${status}${about(oneLine(summary))}`),
+          plain(` ${agent} · ${w.said(status)}${about(oneLine(summary))}`),
         ]),
       );
     case "error":

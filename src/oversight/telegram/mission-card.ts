@@ -28,9 +28,15 @@ export function missionBlocks(w: Words, mission: Mission, entries: readonly Miss
     [bold(w.mission), plain(` ${mission_id} · ${w.missionStates[status]}`)],
     plain(`${formatAddress(mission.from)} → ${machine}/${project}`),
     facts.length === 0 ? undefined : plain(facts.join(" · ")),
-    reason ? plain(clip(reason, 500)) : undefined,
-    ...entries.map(({ kind, summary }) => plain(`${icons[kind]} ${clip(oneLine(summary), entryLimit)}`)),
+    reason ? plain(clip(w.said(reason), 500)) : undefined,
+    ...entries.map((entry) => plain(stepLine(w, entry))),
   );
+}
+
+/** A step in one line; only what the machine itself says of it is put into words. */
+export function stepLine(w: Words, { kind, summary }: Pick<MissionEntry, "kind" | "summary">): string {
+  const line = clip(oneLine(summary), entryLimit);
+  return `${icons[kind]} ${kind === "status" || kind === "error" ? w.said(line) : line}`;
 }
 
 export const clip = (text: string, most: number): string =>

@@ -23,7 +23,16 @@ const uncertainMs = { first: 1_000, most: 30_000 };
 /** of so many steps one is an edit, however much waits to be posted */
 const editEvery = 4;
 
-type Parts = { hub: HubView; chat: Chat; pages: Pages; pace: Pace; clock: Clock; stopped: AbortSignal };
+type Parts = {
+  hub: HubView;
+  chat: Chat;
+  pages: Pages;
+  pace: Pace;
+  clock: Clock;
+  stopped: AbortSignal;
+  /** Telegram gave the chat another id */
+  onMoved: (to: number) => void;
+};
 
 export class Outbox {
   readonly #parts: Parts;
@@ -83,7 +92,7 @@ export class Outbox {
     if (waitMs > 0) return waitMs;
     const topic = chat.hasTopics ? await hub.store.telegram.topic(first.place) : undefined;
     if (topic === undefined && chat.hasTopics && first.place !== "main")
-      return this.#after(await this.#createTopic(first.place));
+      return this.#after(await this.#createTopic(first));
     const page = await pages.next(items);
     if (!page.content) {
       await hub.store.telegram.skip(page.parts);
@@ -124,6 +133,7 @@ export class Outbox {
       case "too_fast":
       case "unauthorized":
       case "shut_out":
+      case "moved":
       case "conflict":
         await this.#endIntent();
         return this.#after(outcome);
@@ -146,9 +156,10 @@ export class Outbox {
     return { ok: true, value: undefined };
   }
 
-  async #createTopic(place: string): Promise<Outcome<unknown>> {
+  async #createTopic(first: TelegramItem): Promise<Outcome<unknown>> {
     const { chat, pages, pace, hub } = this.#parts;
-    const name = await pages.topicName(place);
+    const { place } = first;
+    const name = await pages.topicName(first);
     await this.#intend({ kind: "topic", place, name });
     const outcome = await pace.counted(() => chat.createTopic(name));
     crashPoint("telegram.topic-created");
@@ -220,6 +231,9 @@ export class Outbox {
       case "too_fast":
         this.#parts.pace.pause(outcome.waitMs);
         return outcome.waitMs;
+      case "moved":
+        this.#parts.onMoved(outcome.to);
+        return uncertainMs.first;
       case "uncertain": {
         this.#uncertain += 1;
         this.#warn("telegram cannot be reached; what is to be shown waits", outcome.text);

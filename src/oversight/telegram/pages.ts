@@ -22,8 +22,9 @@ export class Pages {
     this.#cards = cards;
   }
 
-  topicName(place: string): Promise<string> {
-    return this.#cards.topicName(place);
+  /** Of the topic that begins with this item. */
+  topicName(item: TelegramItem): Promise<string> {
+    return this.#cards.topicName(item);
   }
 
   /** What to post next of these items of one place, in their order. */

@@ -29,7 +29,9 @@ export type PersonParts = {
   config: Config;
   gate: Gate;
   prompts: Prompts;
-  home: number;
+  home: () => number;
+  /** Telegram gave the chat another id; resolves when everything goes on there */
+  moved: (to: number) => Promise<void>;
   botName: () => string;
   /** a message of somebody else has this id */
   foreign: (messageId: number) => void;
@@ -51,8 +53,13 @@ export class Person {
   async handle(update: Update, next: number): Promise<boolean> {
     const { message, edited_message, callback_query, update_id: id } = update;
     if (callback_query) return this.#press(callback_query, { id, next });
+    const to = message && successorIn(message, this.#parts.home());
+    if (to !== undefined) {
+      await this.#parts.moved(to);
+      return this.#take({ update: { id, next } });
+    }
     const written = message ?? edited_message;
-    const seen = written?.chat.id === this.#parts.home ? written.message_id : undefined;
+    const seen = written?.chat.id === this.#parts.home() ? written.message_id : undefined;
     if (seen !== undefined) this.#parts.foreign(seen);
     const take = { id, next, message: message ? seen : undefined };
     if (!written || !this.#parts.gate.admits(written)) return this.#take({ update: take });
@@ -87,6 +94,9 @@ export class Person {
 
   /** The person's word in a thread. */
   async #speak({ chat, message_id, from }: Message, text: string, thread: string): Promise<Effect> {
+    // it never had two ends (refused.ts), or is forgotten
+    if ((await this.#parts.hub.store.telegram.opening(thread)) === undefined)
+      return { answer: [plain(this.#parts.words.noThread)] };
     const answer = ChatAnswer.parse(
       await this.#parts.hub.ask(
         "route",
@@ -109,10 +119,10 @@ export class Person {
   }
 
   async #press(query: CallbackQuery, update: { id: number; next: number }): Promise<boolean> {
-    const { gate, acknowledge } = this.#parts;
+    const { gate, acknowledge, words } = this.#parts;
     if (!gate.admitsPress(query)) return this.#take({ update });
     const { toast, ...effect } = await press(this.#parts, query).catch((error: unknown) => ({
-      toast: toIntercomError(error).message,
+      toast: words.said(toIntercomError(error).message),
     }));
     await this.#take({ ...effect, update });
     acknowledge(query.id, toast);
@@ -121,7 +131,7 @@ export class Person {
 
   /** Where the message stands: a thread's topic, a reply to what is shown, a topic that is nobody's, or outside. */
   async #placeOf({ is_topic_message, message_thread_id, reply_to_message, chat }: Message) {
-    if (chat.id !== this.#parts.home) return undefined;
+    if (chat.id !== this.#parts.home()) return undefined;
     const { telegram } = this.#parts.hub.store;
     if (is_topic_message && message_thread_id !== undefined) {
       // first: what is noted between the two looks is known to the second one
@@ -146,7 +156,7 @@ export class Person {
     { answer, items = [], ...effect }: Effect,
     update: { id: number; next: number; message?: number },
   ): Promise<boolean> {
-    const isHome = chat.id === this.#parts.home;
+    const isHome = chat.id === this.#parts.home();
     const answers =
       answer && isHome
         ? [textItem(cardId.answer(update.id), place ?? "main", answer, false, message_id)]
@@ -172,9 +182,15 @@ export class Person {
 
   #refusal(error: unknown): Block[] {
     const { message, hint } = toIntercomError(error);
-    const { tryThis } = this.#parts.words;
-    return [plain(`⚠️ ${message}${hint === undefined ? "" : `\n${tryThis(hint)}`}`)];
+    const { tryThis, said } = this.#parts.words;
+    return [plain(`⚠️ ${said(message)}${hint === undefined ? "" : `\n${tryThis(said(hint))}`}`)];
   }
+}
+
+/** Telegram's own notice, in the old chat or in the new one; whoever writes cannot make such a field. */
+function successorIn(message: Message, home: number): number | undefined {
+  if (message.chat.id === home) return message.migrate_to_chat_id;
+  return message.migrate_from_chat_id === home ? message.chat.id : undefined;
 }
 
 const isThread = (place: string): boolean => place.startsWith("t-");

@@ -37,14 +37,15 @@ export class Telegram {
   readonly #person: Person;
   readonly #prompts: Prompts;
   #botName = "";
+  #moving: Promise<void> = Promise.resolve();
   #running: Promise<unknown> = Promise.resolve();
 
   /** Returns at once: Telegram may be away. undefined: there is no token, or no chat to use it in. */
   static async start(options: TelegramOptions): Promise<Telegram | undefined> {
     const { bot_token, security } = options.config.telegram;
     if (bot_token === undefined) return undefined;
-    const home = homeChat(options.config.telegram);
-    if (home === undefined) {
+    const configured = homeChat(options.config.telegram);
+    if (configured === undefined) {
       log.warn("telegram.bot_token is set, but telegram.supergroup_id is not: nothing is shown in Telegram");
       return undefined;
     }
@@ -53,11 +54,15 @@ export class Telegram {
     const { telegram: memory } = options.hub.store;
     // the first post tells which ids are the newest in this chat: recovery.ts counts from there
     const { greeting } = words(options.config.language);
+    const home = await memory.successor(configured);
     if (await memory.open(home))
       await memory.take({ items: [textItem("greeting", "main", plain(greeting), true)] });
     const telegram = new Telegram(options, bot_token, home);
     telegram.#running = Promise.all([telegram.#intake.run(), telegram.#serve()]);
-    options.hub.oversee({ permission: (machine, ask) => telegram.#prompts.ask(machine, ask) });
+    options.hub.oversee({
+      permission: (machine, ask) => telegram.#prompts.ask(machine, ask),
+      refused: (chat) => telegram.#intake.refused(chat),
+    });
     background("telegram", () => telegram.#running);
     return telegram;
   }
@@ -72,18 +77,27 @@ export class Telegram {
     this.#chat = new Chat(this.#api, home);
     const pages = new Pages(new Cards(hub, said));
     const pace = new Pace(clock, this.#chat.kind);
-    this.#outbox = new Outbox({ hub, chat: this.#chat, pages, pace, clock, stopped });
+    this.#outbox = new Outbox({
+      hub,
+      chat: this.#chat,
+      pages,
+      pace,
+      clock,
+      stopped,
+      onMoved: (to) => background("telegram move", () => this.#moved(to)),
+    });
     const onItems = () => this.#outbox.wake();
     this.#prompts = new Prompts(hub, onItems);
     this.#intake = new Intake({ hub, words: said, clock, stopped, onItems, prompts: this.#prompts });
     this.#person = new Person({
       hub,
       config,
-      home,
+      home: () => this.#chat.id,
+      moved: (to) => this.#moved(to),
       onItems,
       prompts: this.#prompts,
       words: said,
-      gate: new Gate(home, config.telegram.security),
+      gate: new Gate(() => this.#chat.id, config.telegram.security),
       botName: () => this.#botName,
       foreign: (id) => this.#outbox.foreign(id),
       answerElsewhere: (chat, blocks, replyTo) => this.#answerElsewhere(chat, blocks, replyTo),
@@ -123,6 +137,13 @@ export class Telegram {
     while (!this.#stopping.signal.aborted) {
       const outcome = await this.#introduce();
       if (outcome.ok) return;
+      if (outcome.kind === "moved" && outcome.to !== this.#chat.id) {
+        const moved = await this.#moved(outcome.to).then(
+          () => true,
+          (error: unknown) => log.error("telegram's new chat cannot be noted", { error }),
+        );
+        if (moved) continue;
+      }
       if (pauseMs === connectMs.first)
         log.warn("telegram is not reached yet; retrying", { error: "text" in outcome ? outcome.text : "" });
       await this.#clock.sleep(outcome.kind === "too_fast" ? outcome.waitMs : pauseMs, this.#stopping.signal);
@@ -142,6 +163,25 @@ export class Telegram {
     const scope = { type: "chat", chat_id: this.#chat.id } as const;
     const list = commandNames.map((command) => ({ command, description: commands[command] }));
     return this.#api.call((api, signal) => api.setMyCommands(list, { scope }, signal));
+  }
+
+  /** The group became a supergroup. One move at a time, and each once. */
+  #moved(to: number): Promise<void> {
+    this.#moving = this.#moving
+      .catch(() => {})
+      .then(async () => {
+        const from = this.#chat.id;
+        if (from === to) return;
+        await this.#hub.store.telegram.move(from, to);
+        this.#chat.id = to;
+        log.info("the telegram group is a supergroup now; telegram.supergroup_id may be set to its new id", {
+          from: String(from),
+          to: String(to),
+        });
+        if (!(await this.#introduce()).ok) background("telegram introduction", () => this.#connect());
+        this.#outbox.wake();
+      });
+    return this.#moving;
   }
 
   #acknowledge(query: string, text: string): void {

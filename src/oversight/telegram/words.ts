@@ -1,8 +1,11 @@
 // Everything the bot says, in English and French.
 import type { MessageState, MessageType } from "../../protocol/message.ts";
-import type { MissionStatus } from "../../protocol/mission.ts";
+import type { Grant, MissionStatus } from "../../protocol/mission.ts";
+import { inFrench } from "./said.ts";
 
 const en = {
+  /** what the hub, or a machine, says of its own: an error, a hint, a reason */
+  said: (text: string) => text,
   message: {
     chat: "📨 Chat",
     send: "📣 Send",
@@ -91,9 +94,15 @@ const en = {
   onlyText: "Only text reaches agents: write it as a message.",
   forwarded: "Forwarded messages are not acted on. Write it yourself, or copy the text.",
   edited: "Edits do not reach agents. Write a new message.",
+  noThread: "Nobody reads this thread (any more). Write: /chat machine/project text",
   notATopic: "This topic belongs to no thread: write in a thread's topic, or /chat machine/project text",
   unknownCommand: (name: string) => `There is no command /${name}. Try: /help`,
   usage: (text: string) => `Write: ${text}`,
+  examples: {
+    chat: "/chat machine/project text",
+    ask: "/ask machine/project text",
+    start_agent: '/start_agent machine/project "mission"',
+  },
   tryThis: (text: string) => `Try: ${text}`,
   noDispatcher: "There is no dispatcher. Write in a topic, or /chat machine/project text",
   earlier: "What was said before (the person's words behind >, then the answer given):",
@@ -102,6 +111,11 @@ const en = {
   noMissions: "There are no missions.",
   noApprovals: "Nothing waits for approval.",
   grants: "Granted",
+  scopes: {
+    mission: "this mission",
+    session: "this session",
+    always: "always",
+  } satisfies Record<Grant["scope"], string> as Record<Grant["scope"], string>,
   waiting: "Waiting",
   online1: "online",
   offline1: "offline",
@@ -137,6 +151,7 @@ const en = {
 export type Words = typeof en;
 
 const fr: Words = {
+  said: inFrench,
   message: {
     chat: "📨 Chat",
     send: "📣 Envoi",
@@ -220,10 +235,16 @@ const fr: Words = {
   onlyText: "Seul le texte parvient aux agents : écrivez-le dans un message.",
   forwarded: "Les messages transférés sont sans effet. Écrivez vous-même, ou copiez le texte.",
   edited: "Les modifications ne parviennent pas aux agents. Écrivez un nouveau message.",
+  noThread: "Personne ne lit ce fil (ou plus personne). Écrivez : /chat machine/projet texte",
   notATopic:
     "Ce sujet n'appartient à aucun fil : écrivez dans le sujet d'un fil, ou /chat machine/projet texte",
   unknownCommand: (name) => `La commande /${name} n'existe pas. Essayez : /help`,
   usage: (text) => `Écrivez : ${text}`,
+  examples: {
+    chat: "/chat machine/projet texte",
+    ask: "/ask machine/projet texte",
+    start_agent: '/start_agent machine/projet "mission"',
+  },
   tryThis: (text) => `Essayez : ${text}`,
   noDispatcher: "Il n'y a pas de répartiteur. Écrivez dans un sujet, ou /chat machine/projet texte",
   earlier: "Ce qui a été dit avant (les mots de la personne après >, puis la réponse donnée) :",
@@ -232,6 +253,7 @@ const fr: Words = {
   noMissions: "Il n'y a pas de mission.",
   noApprovals: "Rien n'attend d'approbation.",
   grants: "Accordé",
+  scopes: { mission: "cette mission", session: "cette session", always: "toujours" },
   waiting: "En attente",
   online1: "en ligne",
   offline1: "hors ligne",
