@@ -179,6 +179,8 @@ export const french: Record<string, string> = {
   "there is no mission {}": "il n'y a pas de mission {1}",
   "mission {} is not in the store": "la mission {1} n'est pas dans la base",
   "mission {} is in {}, not in {}": "la mission {1} est dans {2}, pas dans {3}",
+  // before the shorter one, which it would match too
+  "mission {} is {*}, and {*}": "la mission {1} est dans l'état : {2}, et {3}",
   "mission {} is {*}": "la mission {1} est dans l'état : {2}",
   "while it runs, write to it: intercom_chat to {}":
     "tant qu'elle est en cours, écrivez-lui : /chat {1} texte",
@@ -310,4 +312,8 @@ export const french: Record<string, string> = {
   "a line that was too long was passed over": "une ligne trop longue a été sautée",
   "further steps are not kept": "les étapes suivantes ne sont pas gardées",
   "not permitted: {}": "non permis : {1}",
+  "no agent ran for it": "aucun agent n'a tourné pour elle",
+  "its agent has ended": "son agent a fini",
+  'intercom_ask(to="{}", mission_id="{}", message="…") continues it':
+    'intercom_ask(to="{1}", mission_id="{2}", message="…") la continue',
 };
