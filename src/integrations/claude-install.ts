@@ -6,8 +6,9 @@ import { IntercomError, toIntercomError } from "../protocol/errors.ts";
 import { isErrno } from "../system/files.ts";
 import { homePaths } from "../system/paths.ts";
 import { delay } from "../system/wait.ts";
-import { explained, removeEmptyDirectories } from "./agent-file.ts";
-import { hooksEditor } from "./claude-hooks.ts";
+import { explained, readAgentFile, removeEmptyDirectories } from "./agent-file.ts";
+import { readHookCommand } from "./claude-command.ts";
+import { hooksEditor, installedHooks, wantedHooks } from "./claude-hooks.ts";
 import {
   type ClaudePlaces,
   claudeConfigDirectory,
@@ -15,7 +16,7 @@ import {
   isPluginEnabled,
   obstacles,
 } from "./claude-places.ts";
-import { serverEditor, serverName } from "./claude-server.ts";
+import { installedServer, serverEditor, serverName } from "./claude-server.ts";
 import {
   addEntries,
   type FileEditor,
@@ -24,6 +25,8 @@ import {
   removeEntries,
 } from "./installation.ts";
 import type { CheckReport, InstallOptions, InstallReport, UninstallOptions } from "./integration.ts";
+
+type Environment = Record<string, string | undefined>;
 
 export async function installClaude(options: InstallOptions): Promise<InstallReport> {
   const { places, editors } = editorsFor(options);
@@ -53,12 +56,29 @@ export async function checkClaude(options: InstallOptions): Promise<CheckReport>
   const differences = plannedChanges(editors);
   const absent = presentEntries(editors).length === 0;
   const notes = notesFor(places, options);
-  if (absent && isPluginEnabled(places)) return { state: "current", differences: [], notes };
+  const byPlugin = isPluginEnabled(places);
+  const stands = entriesIn(places, options.env ?? process.env, byPlugin);
+  if (absent && byPlugin) return { state: "current", differences: [], ...stands, notes };
   return {
     state: absent ? "absent" : differences.length > 0 ? "outdated" : "current",
     differences,
+    ...stands,
     notes,
   };
+}
+
+/** What hooks and server start and where they look, whoever wrote them; the plugin's lines look it up at run time. */
+function entriesIn(places: ClaudePlaces, env: Environment, byPlugin: boolean) {
+  const textOf = (path: string) => readAgentFile(path).text ?? "";
+  const entries = [
+    ...installedHooks(places.settings, textOf(places.settings), env),
+    installedServer(places.globalConfig, textOf(places.globalConfig)),
+    ...(byPlugin
+      ? wantedHooks({ portable: true }).map(({ handler }) => readHookCommand(handler.command, env))
+      : []),
+  ];
+  const each = (values: (string | undefined)[]) => [...new Set(values.filter((one) => one !== undefined))];
+  return { programs: each(entries.map((one) => one?.program)), homes: each(entries.map((one) => one?.home)) };
 }
 
 /** Its configuration directory is there, or its program is on the PATH. */

@@ -108,6 +108,9 @@ test("up and down again, one after the other, with mail waiting in an inbox, in 
   await say(app, "limn/api", "to a newer hub");
   // an agent of N at a daemon of N−1: its MCP server and its hooks
   const newer = await mac.agent("newer", { program: nextProgram });
+  expect((await doctor(mac)).text("session_server_version")).toContain(
+    `its MCP server is ${next}, this program ${version}`,
+  );
   await say(newer, "limn/api", "from a newer server");
   await say(api, "mac/newer", "to a newer hook");
   expect(times(await taken(newer), "to a newer hook")).toBe(1);
