@@ -16,6 +16,7 @@ import {
   isPluginEnabled,
   obstacles,
 } from "./claude-places.ts";
+import { alsoWithoutPlugin, pluginCopies, pluginListEditors, removeCopies } from "./claude-plugin-removal.ts";
 import { installedServer, serverEditor, serverName } from "./claude-server.ts";
 import {
   addEntries,
@@ -41,14 +42,21 @@ export async function installClaude(options: InstallOptions): Promise<InstallRep
 
 export async function uninstallClaude(options: UninstallOptions): Promise<InstallReport> {
   // which program is irrelevant: ours are recognised whatever they start
-  const { places, editors } = editorsFor({ ...options, program: ["ai-intercom"] });
+  const { places, editors: ours } = editorsFor({ ...options, program: ["ai-intercom"] });
+  const editors = [
+    ...ours.map((one) => (one.path === places.settings ? alsoWithoutPlugin(one) : one)),
+    ...pluginListEditors(places),
+  ];
+  const copies = pluginCopies(places);
   const { backups } = homePaths(options.home);
   if (options.dryRun)
-    return { changes: removeEntries(editors, backups, { dryRun: true }).changes, notes: [] };
+    return { changes: [...removeEntries(editors, backups, { dryRun: true }).changes, ...copies], notes: [] };
   const { changes, directories } = await withConfigLock(places, () => removeEntries(editors, backups));
+  removeCopies(copies);
   removeEmptyDirectories(directories);
   const running = "Claude Code sessions that run now keep hooks and tools until they end.";
-  return { changes, notes: changes.length > 0 ? [running] : [] };
+  const all = [...changes, ...copies];
+  return { changes: all, notes: all.length > 0 ? [running] : [] };
 }
 
 export async function checkClaude(options: InstallOptions): Promise<CheckReport> {
