@@ -1,5 +1,6 @@
 // `setup`: one command that makes this machine ready. Shows what it will change before it changes it, changes nothing
 // that is as it should be, and ends with a proof.
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { integrations } from "../integrations/integration.ts";
 import { IntercomError, toIntercomError } from "../protocol/errors.ts";
@@ -11,7 +12,7 @@ import { homeDirectory, homePaths } from "../system/paths.ts";
 import { ownProgram } from "../system/program.ts";
 import { isServed } from "./access.ts";
 import { command, json } from "./command.ts";
-import { askedToJoin, joinHub } from "./enrolment.ts";
+import { askedToJoin, isEnrolled, joinHub } from "./enrolment.ts";
 import { bold, dim, oneLine, print, printJson } from "./output.ts";
 import { serviceManager } from "./service/this-computer.ts";
 import { serviceJob } from "./service.ts";
@@ -91,7 +92,7 @@ export const setup = command({
 async function plan(choice: Choice, telegram: Step | undefined): Promise<Step[]> {
   const home = resolve(homeDirectory());
   return [
-    configuration(choice),
+    await configuration(choice),
     ...(telegram === undefined ? [] : [telegram]),
     ...(await Promise.all(
       integrations
@@ -127,18 +128,20 @@ async function planTelegram(
 }
 
 /** Home, key, mode, and for a joining machine its enrolment. */
-function configuration({ join, machine: name }: Choice): Step {
+async function configuration({ join, machine: name }: Choice): Promise<Step> {
   const paths = homePaths();
   const { config, present } = inspectConfig();
   const title = "configuration";
   if (join !== undefined)
     return {
       title,
-      changes: [
-        `${paths.config}: mode daemon, machine.id, hub.url`,
-        `${paths.machineKey}: this machine's key`,
-        "enrols this machine at the hub",
-      ],
+      changes: (await isEnrolled(join))
+        ? []
+        : [
+            `${paths.config}: mode daemon, machine.id, hub.url`,
+            ...(existsSync(paths.machineKey) ? [] : [`${paths.machineKey}: this machine's key`]),
+            "enrols this machine at the hub",
+          ],
       run: async () => {
         const { url, machine, answer } = await joinHub(join);
         return answer.status === "approved" ? [] : [askedToJoin(url, machine, answer.fingerprint)];
