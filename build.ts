@@ -1,8 +1,9 @@
 // `bun build.ts`: dist/ai-intercom for this machine. `--crash-points`: with the test-only crash points, as
 // dist/ai-intercom-crash. `--all`, or `--target NAME` (may be repeated): compressed releases of other targets in
 // dist/release, with SHA256SUMS and install.sh. `--releases URL` is the address that install.sh and self-upgrade
-// then know; `--as VERSION` stamps another version (for tests of upgrades), `--out`
-// names another executable, or another folder for a release.
+// then know; `--as VERSION` stamps another version and `--next` gives it a link protocol and a database schema more, as
+// the release after this one may have (both for tests of upgrades); `--out` names another executable, or another
+// folder for a release.
 import { mkdir } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { commitOf, compile } from "./build/compile.ts";
@@ -17,6 +18,7 @@ const { values } = parseArgs({
     "crash-points": { type: "boolean", default: false },
     releases: { type: "string", default: "" },
     as: { type: "string", default: packageVersion },
+    next: { type: "boolean", default: false },
     out: { type: "string" },
   },
 });
@@ -33,5 +35,7 @@ if (values.all || values.target.length > 0)
 else {
   const crashPoints = values["crash-points"];
   const outfile = values.out ?? (crashPoints ? "dist/ai-intercom-crash" : "dist/ai-intercom");
-  console.log(`built ${await compile({ ...stamp, target: hostTarget(), outfile, crashPoints })}`);
+  console.log(
+    `built ${await compile({ ...stamp, target: hostTarget(), outfile, crashPoints, next: values.next })}`,
+  );
 }

@@ -16,6 +16,8 @@ export type CompileOptions = {
   runtime?: string;
   /** leaves the test-only crash points in */
   crashPoints?: boolean;
+  /** as the release after this one, for tests of upgrades (`isNext`) */
+  next?: boolean;
 };
 
 /** Returns the path of the executable. */
@@ -39,7 +41,7 @@ export async function compile(options: CompileOptions): Promise<string> {
 }
 
 async function bunBuild(made: string, options: CompileOptions, runtime: string | undefined): Promise<void> {
-  const { target, version, commit, releases, crashPoints = false } = options;
+  const { target, version, commit, releases, crashPoints = false, next = false } = options;
   const stamp = stampText({ version, commit, target: target.name, bun: Bun.version });
   const build = Bun.spawn(
     [
@@ -58,6 +60,7 @@ async function bunBuild(made: string, options: CompileOptions, runtime: string |
       "--no-compile-autoload-dotenv",
       "--no-compile-autoload-bunfig",
       `--define=AI_INTERCOM_CRASH_POINTS=${crashPoints}`,
+      `--define=AI_INTERCOM_NEXT=${next}`,
       `--define=AI_INTERCOM_STAMP=${JSON.stringify(stamp)}`,
       `--define=AI_INTERCOM_RELEASES=${JSON.stringify(releases)}`,
       "src/main.ts",

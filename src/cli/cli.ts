@@ -162,8 +162,10 @@ export async function main(argv: string[]): Promise<number> {
 async function run(argv: string[], words: string[]): Promise<number | undefined> {
   const [name, ...rest] = argv;
   if (name === "--version" || name === "-v") {
-    if (words.includes("--json")) print(JSON.stringify(build));
-    else print(version);
+    if (words.includes("--json")) {
+      const { databaseKnown: schema } = await import("../hub/database.ts");
+      print(JSON.stringify({ ...build, schema }));
+    } else print(version);
     return undefined;
   }
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {

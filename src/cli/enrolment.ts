@@ -1,8 +1,9 @@
 // This machine's enrolment at a hub: what `join` and `setup` were given, made sense of before anything is asked or
 // written. A machine that has a hub of its own keeps running it.
+import { existsSync, readdirSync, rmdirSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { z } from "zod";
-import { requestJoin } from "../daemon/hub-client.ts";
+import { askHub, requestJoin } from "../daemon/hub-client.ts";
 import { namePattern } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
 import type { JoinAnswer } from "../protocol/hub-api.ts";
@@ -10,9 +11,9 @@ import { type InviteCode, parseInvite } from "../protocol/invite.ts";
 import { DaemonHealth } from "../protocol/local-api.ts";
 import { type Config, defaultHubUrl, loadConfig } from "../system/config.ts";
 import { setConfigKeys } from "../system/config-edit.ts";
-import { privateDirectory } from "../system/files.ts";
-import { loadOrCreateMachineKey } from "../system/keys.ts";
-import { homePaths } from "../system/paths.ts";
+import { privateDirectory, unlinkIfPresent } from "../system/files.ts";
+import { loadOrCreateMachineKey, type MachineKey } from "../system/keys.ts";
+import { type HomePaths, homePaths } from "../system/paths.ts";
 import { askDaemon, askServer, isHubHost } from "./access.ts";
 
 /** ms that a hub on this computer may take to say its name */
@@ -43,12 +44,9 @@ export async function joinHub(
 ): Promise<{ url: string; machine: string; isOwnHub: boolean; answer: JoinAnswer }> {
   const paths = homePaths();
   const { code, url, machine, isOwnHub } = await planJoin(given);
-  privateDirectory(paths.home);
   const { display_name, description } = loadConfig().machine;
-  const key = loadOrCreateMachineKey(paths.machineKey);
-  const answer = await requestJoin(
-    { url, machine, key },
-    { display_name, description, ...(code ? { code: code.secret } : {}) },
+  const answer = await withKey(paths, (key) =>
+    requestJoin({ url, machine, key }, { display_name, description, ...(code ? { code: code.secret } : {}) }),
   );
   if (!isOwnHub) setConfigKeys(paths.config, { mode: "daemon", "machine.id": machine, "hub.url": url });
   // a hub that runs alone: the daemon beside it must find it
@@ -58,6 +56,47 @@ export async function joinHub(
   await askDaemon("/api/link/reconnect", {}).catch(() => undefined); // no daemon runs yet: it will read the file
   return { url, machine, isOwnHub, answer };
 }
+
+/** Does the hub know this machine by its key, under this name, and let it in? Asks it, and changes nothing. */
+export async function isEnrolled(given: JoinWords): Promise<boolean> {
+  const { config, machineKey } = homePaths();
+  const { mode, hub, machine: now } = loadConfig();
+  const { url, machine } = await planJoin(given);
+  const isWritten = mode === "daemon" && hub.url === url && now.id === machine;
+  if (!isWritten || ![config, machineKey].every((path) => existsSync(path))) return false;
+  const access = { url, machine, key: loadOrCreateMachineKey(machineKey) };
+  return askHub(access, "POST", "/api/heartbeat", {}).then(
+    () => true,
+    () => false,
+  );
+}
+
+/**
+ * The key is on disk before a hub hears of it. One that was made for this and refused goes again, with the home; one
+ * that the hub may have let in, though its answer is lost, stays: the same words again find it enrolled.
+ */
+async function withKey<T>({ home, machineKey }: HomePaths, use: (key: MachineKey) => Promise<T>): Promise<T> {
+  const made = [home, machineKey].filter((path) => !existsSync(path));
+  privateDirectory(home);
+  const key = loadOrCreateMachineKey(machineKey);
+  try {
+    return await use(key);
+  } catch (error) {
+    const isRefused = error instanceof IntercomError && (error.code !== "hub_unreachable" || isAbsent(error));
+    if (isRefused && made.includes(machineKey)) unlinkIfPresent(machineKey);
+    if (isRefused && made.includes(home) && readdirSync(home).length === 0) rmdirSync(home);
+    throw error;
+  }
+}
+
+/** Nobody took the connection, or somebody who is no hub: no hub heard of the key. */
+function isAbsent({ cause }: IntercomError): boolean {
+  if (cause === undefined) return true;
+  return cause instanceof Error && "code" in cause && absent.includes(String(cause.code));
+}
+
+/** of Bun's fetch (1.4.5) */
+const absent = ["ECONNREFUSED", "ConnectionRefused", "ENOTFOUND"];
 
 export function askedToJoin(url: string, machine: string, print: string): string {
   return `asked ${url} to let ${machine} in\na person there compares this fingerprint and approves:\n  ${print}\n  ai-intercom machines approve ${machine}`;

@@ -1,6 +1,7 @@
 // `self-upgrade`: fetch, verify, try, swap, restart in place, look whether all is well, and back again when it is not.
 import { accessSync, constants } from "node:fs";
 import { dirname } from "node:path";
+import { databaseKnown } from "../hub/database.ts";
 import { IntercomError, toIntercomError } from "../protocol/errors.ts";
 import { type UpgradeRecord, Version } from "../protocol/upgrade.ts";
 import { build, version } from "../protocol/version.ts";
@@ -12,6 +13,7 @@ import { ownProgram } from "../system/program.ts";
 import { fetchRelease, findRelease, type Release } from "../system/release.ts";
 import { previousOf, swapBack, swapIn, writeBeside } from "../system/swap.ts";
 import { command, json } from "./command.ts";
+import { goOlder, refuseOlder } from "./older-database.ts";
 import { print, printJson } from "./output.ts";
 import { end, type Running, restart, runningServers, well } from "./servers.ts";
 
@@ -27,12 +29,19 @@ export const selfUpgrade = command({
   args: {
     version: { type: "string", description: "this version instead of the latest", valueHint: "V" },
     check: { type: "boolean", default: false, description: "only say what there is" },
+    restore: {
+      type: "boolean",
+      default: false,
+      description:
+        "the hub's database goes back to the copy that the older version can use; names what still waited in the newer one, which is kept",
+    },
     json,
   },
   examples: [
     "ai-intercom self-upgrade --check",
     "ai-intercom self-upgrade",
     "ai-intercom self-upgrade --version 0.1.0   # also backwards",
+    "ai-intercom self-upgrade --version 0.1.0 --restore   # the hub is stopped: its database goes back too",
     "AI_INTERCOM_BASE_URL=/mnt/releases ai-intercom self-upgrade   # from a folder or mirror",
   ],
   run: async (args) => {
@@ -49,8 +58,10 @@ export const selfUpgrade = command({
       say(newer ? `${available} can be had; this is ${version}` : `${version} is the newest`);
       return answer({ version, available, newer });
     }
-    const now = await upgraded({ program, find, wished, say, wellMs: upgrade.patience * 1000 });
-    answer({ version: now, previous: version, program });
+    if (args.restore && (wished ?? version) === version) return answer(goOlder(databaseKnown, say) ?? {});
+    const { restore } = args;
+    const done = await upgraded({ program, find, wished, restore, say, wellMs: upgrade.patience * 1000 });
+    answer({ ...done, previous: version, program });
   },
 });
 
@@ -87,13 +98,17 @@ type Upgrade = {
   find: () => Promise<Release>;
   /** a version that was asked for is installed whatever runs */
   wished: string | undefined;
+  /** the hub's database may go back to a copy */
+  restore: boolean;
   /** ms a server may take to be well; a migration of a large database is part of it */
   wellMs: number;
   say: (line: string) => void;
 };
 
-/** The version that is in place now. Writes down how it goes: `machines upgrade` reads it through the daemon. */
-async function upgraded(upgrade: Upgrade): Promise<string> {
+type Done = { version: string; restored?: ReturnType<typeof goOlder> };
+
+/** What is in place now. Writes down how it goes: `machines upgrade` reads it through the daemon. */
+async function upgraded(upgrade: Upgrade): Promise<Done> {
   const paths = homePaths();
   for (const directory of [paths.home, paths.run]) privateDirectory(directory);
   const lock = takeLock(`${paths.run}/upgrade.lock`, "self-upgrade");
@@ -105,11 +120,11 @@ async function upgraded(upgrade: Upgrade): Promise<string> {
     record("running");
     const release = await upgrade.find();
     const wanted = upgrade.wished !== undefined || isNewer(release.version);
-    if (wanted) await replaced(upgrade, release);
-    else upgrade.say(`${version} is the newest`);
+    const restored = wanted ? await replaced(upgrade, release) : undefined;
+    if (!wanted) upgrade.say(`${version} is the newest`);
     const to = wanted ? release.version : version;
     record("done", { to });
-    return to;
+    return { version: to, ...(restored ? { restored } : {}) };
   } catch (thrown) {
     const error = toIntercomError(thrown);
     record(error.code === "upgrade_unwell" ? "rolled_back" : "failed", { error: error.message });
@@ -120,13 +135,16 @@ async function upgraded(upgrade: Upgrade): Promise<string> {
 }
 
 /** Throws `upgrade_unwell` when the old program is in place again, anything else when nothing was changed. */
-async function replaced({ program, wellMs, say }: Upgrade, release: Release): Promise<void> {
+async function replaced({ program, wellMs, say, restore }: Upgrade, release: Release) {
   // before anything changes: whether what runs can be restarted, and whether whoever asks may
   const servers = await runningServers();
   say(`fetching ${release.file} from ${release.base}`);
   const next = writeBeside(program, await fetchRelease(release));
+  let schema: number | undefined;
   try {
-    await tryOut(next, release);
+    schema = await tryOut(next, release);
+    const hub = servers.find(({ roles }) => roles.includes("hub"));
+    refuseOlder(release.version, { schema, restore, hub: hub?.facts.pid });
     swapIn(program, next);
   } finally {
     unlinkIfPresent(next);
@@ -141,10 +159,14 @@ async function replaced({ program, wellMs, say }: Upgrade, release: Release): Pr
     }
   }
   say(`upgraded ${program} from ${version} to ${release.version}; the old one is ${previousOf(program)}`);
+  return restore && schema !== undefined ? goOlder(schema, say) : undefined;
 }
 
-/** The new program must run here, and be what its name says. */
-async function tryOut(path: string, release: Release): Promise<void> {
+/**
+ * The new program must run here, and be what its name says. Returns the newest schema of the hub's database that it
+ * knows, where it says so.
+ */
+async function tryOut(path: string, release: Release): Promise<number | undefined> {
   const child = Bun.spawn([path, "--version", "--json"], {
     stdin: "ignore",
     stdout: "pipe",
@@ -157,7 +179,8 @@ async function tryOut(path: string, release: Release): Promise<void> {
     child.exited,
   ]);
   const said = code === 0 ? stampOf(out) : undefined;
-  if (said?.version === release.version && said.target === release.target) return;
+  if (said?.version === release.version && said.target === release.target)
+    return typeof said.schema === "number" ? said.schema : undefined;
   throw new IntercomError(
     "conflict",
     `${release.file} does not run here as ${release.version} for ${release.target}`,
@@ -167,7 +190,7 @@ async function tryOut(path: string, release: Release): Promise<void> {
   );
 }
 
-function stampOf(text: string): { version?: unknown; target?: unknown } | undefined {
+function stampOf(text: string): { version?: unknown; target?: unknown; schema?: unknown } | undefined {
   try {
     return Object(JSON.parse(text));
   } catch {

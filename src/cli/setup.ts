@@ -1,9 +1,10 @@
 // `setup`: one command that makes this machine ready. Shows what it will change before it changes it, changes nothing
 // that is as it should be, and ends with a proof.
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { integrations } from "../integrations/integration.ts";
 import { IntercomError, toIntercomError } from "../protocol/errors.ts";
-import { defaultHubPort, inspectConfig, loadConfig } from "../system/config.ts";
+import { inspectConfig, loadConfig } from "../system/config.ts";
 import { setConfigKeys } from "../system/config-edit.ts";
 import { privateDirectory, readTextIfPresent } from "../system/files.ts";
 import { loadOrCreateMachineKey } from "../system/keys.ts";
@@ -11,19 +12,17 @@ import { homeDirectory, homePaths } from "../system/paths.ts";
 import { ownProgram } from "../system/program.ts";
 import { isServed } from "./access.ts";
 import { command, json } from "./command.ts";
-import { askedToJoin, type JoinWords, joinHub, machineNameOf, planJoin } from "./enrolment.ts";
+import { askedToJoin, isEnrolled, joinHub } from "./enrolment.ts";
 import { bold, dim, oneLine, print, printJson } from "./output.ts";
 import { serviceManager } from "./service/this-computer.ts";
 import { serviceJob } from "./service.ts";
+import { type Choice, choiceOf, completed } from "./setup/choices.ts";
 import { confirmed } from "./setup/questions.ts";
 import { type SelfTest, selfTest } from "./setup/self-test.ts";
 import type { Step } from "./setup/step.ts";
-import { hubsOnTailnet } from "./setup/tailscale.ts";
 import { telegramStep } from "./setup/telegram.ts";
 
 type Mode = "standalone" | "hub" | "daemon";
-/** `join`: what to join a hub with; absent: this machine is or stays its own */
-type Choice = { join?: JoinWords; machine?: string; service: boolean };
 
 export const setup = command({
   name: "setup",
@@ -67,8 +66,8 @@ export const setup = command({
   run: async (args) => {
     const isAsking = !args.yes && process.stdin.isTTY === true;
     const given = { code: args.join, url: args["hub-url"], machine: args["machine-id"] };
-    const choice = await choiceOf(given, args.service);
-    if (!args.json) await offerTailnet(choice, isAsking);
+    const flags = await choiceOf(given, args.service);
+    const choice = args.json ? flags : await completed(flags, isAsking);
     const telegram = await planTelegram(choice, args, isAsking && !args.json);
     const steps = await plan(choice, telegram);
     const due = steps.filter(({ changes }) => changes.length > 0);
@@ -89,23 +88,11 @@ export const setup = command({
   },
 });
 
-/** A code or an address that cannot be joined ends it here, before anything is shown. */
-async function choiceOf(given: JoinWords, service: boolean): Promise<Choice> {
-  const machine = machineNameOf(given.machine);
-  if (given.code === undefined && given.url === undefined) return { machine, service };
-  const { url, isOwnHub } = await planJoin(given);
-  if (isOwnHub)
-    throw new IntercomError("conflict", `${url} is the hub of this machine; there is nothing to join`, {
-      hint: "ai-intercom setup --yes",
-    });
-  return { join: given, machine, service };
-}
-
 /** What is to be done, in order; nothing is changed by planning. */
 async function plan(choice: Choice, telegram: Step | undefined): Promise<Step[]> {
   const home = resolve(homeDirectory());
   return [
-    configuration(choice),
+    await configuration(choice),
     ...(telegram === undefined ? [] : [telegram]),
     ...(await Promise.all(
       integrations
@@ -141,18 +128,20 @@ async function planTelegram(
 }
 
 /** Home, key, mode, and for a joining machine its enrolment. */
-function configuration({ join, machine: name }: Choice): Step {
+async function configuration({ join, machine: name }: Choice): Promise<Step> {
   const paths = homePaths();
   const { config, present } = inspectConfig();
   const title = "configuration";
   if (join !== undefined)
     return {
       title,
-      changes: [
-        `${paths.config}: mode daemon, machine.id, hub.url`,
-        `${paths.machineKey}: this machine's key`,
-        "enrols this machine at the hub",
-      ],
+      changes: (await isEnrolled(join))
+        ? []
+        : [
+            `${paths.config}: mode daemon, machine.id, hub.url`,
+            ...(existsSync(paths.machineKey) ? [] : [`${paths.machineKey}: this machine's key`]),
+            "enrols this machine at the hub",
+          ],
       run: async () => {
         const { url, machine, answer } = await joinHub(join);
         return answer.status === "approved" ? [] : [askedToJoin(url, machine, answer.fingerprint)];
@@ -213,17 +202,6 @@ function withoutService({ message, code }: IntercomError, mode: Mode): string {
   if (code !== "not_supported" && code !== "service_failed" && code !== "conflict")
     return `no service: ${message}`;
   return `no service: ${message}; run it in a terminal: ai-intercom ${mode}`;
-}
-
-/** Asks only where this machine has no hub yet and Tailscale knows one. */
-async function offerTailnet(choice: Choice, isAsking: boolean): Promise<void> {
-  if (choice.join !== undefined || inspectConfig().present) return;
-  const [found] = await hubsOnTailnet(defaultHubPort);
-  if (!found) return;
-  const text = `${found.name} runs a hub at ${found.url} on your tailnet`;
-  if (!isAsking) return print(`note: ${text}; to join it: ai-intercom setup --hub-url ${found.url}\n`);
-  if (await confirmed(`${text}. ask it to let this machine in? [y/N] `, false))
-    choice.join = { url: found.url, machine: choice.machine };
 }
 
 function show(steps: readonly Step[]): void {

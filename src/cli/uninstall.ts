@@ -14,7 +14,7 @@ import { bold, print, printJson } from "./output.ts";
 import type { ServiceManager } from "./service/manager.ts";
 import { servicesOf } from "./service/this-computer.ts";
 import { confirmed } from "./setup/questions.ts";
-import { refuseInUse } from "./uninstall/in-use.ts";
+import { refuseInUse, refuseMissions } from "./uninstall/in-use.ts";
 
 type Words = {
   agent?: string;
@@ -96,6 +96,7 @@ async function planned(keepData: boolean): Promise<Plan> {
     refuseForeignHome(homePaths(home));
     await refuseInUse(homePaths(home), services);
   }
+  refuseMissions(homePaths(home));
   const agents = await Promise.all(
     integrations.map(async (integration) => ({
       agent: integration.name,

@@ -49,6 +49,10 @@ async function reach(url: string, init: RequestInit): Promise<Response> {
   try {
     return await fetch(url, init);
   } catch (cause) {
-    throw new IntercomError("hub_unreachable", `no hub answers at ${new URL(url).origin}`, { cause });
+    const { origin } = new URL(url);
+    throw new IntercomError("hub_unreachable", `no hub answers at ${origin}`, {
+      hint: `does it run, and listen on an address that this machine reaches? from here: curl ${origin}/api/discover; on its host: ai-intercom doctor`,
+      cause,
+    });
   }
 }

@@ -17,8 +17,8 @@ import { RateLimit } from "./rate.ts";
 const inviteLifeMs = 10 * 60 * 1000;
 /** requests that may wait for a person at a time: more is a flood */
 const maxPending = 50;
-/** wrong codes from one address: at once, and a second */
-const wrongCodes = { burst: 10, perSecond: 1 / 6 };
+/** wrong codes and names from one address: at once, and a second */
+const wrongGuesses = { burst: 10, perSecond: 1 / 6 };
 
 export class Enrolment {
   readonly #parts: Parts;
@@ -39,7 +39,7 @@ export class Enrolment {
     this.#inviteUrl = options.inviteUrl;
     this.#tellNotices = options.tellNotices;
     this.#onEnded = options.onEnded;
-    this.#attempts = new RateLimit({ ...wrongCodes, now: parts.now });
+    this.#attempts = new RateLimit({ ...wrongGuesses, now: parts.now });
   }
 
   /** Only the digest of the secret is kept. */
@@ -58,6 +58,7 @@ export class Enrolment {
     const input = parsed.data;
     // A replayed join does nothing new: the same key again, and a code that is used up.
     await verifyRequest(request, async (machine) => presentedKey(machine, input), this.#parts.now());
+    if (!(await this.#isKnown(input))) this.#refuseGuesser(from);
     const invite_hash = input.code === undefined ? undefined : this.#hashOf(input.code, from);
     const outcome = await this.#parts.store.join({
       id: input.machine_id,
@@ -69,16 +70,19 @@ export class Enrolment {
       invite_hash,
       max_pending: maxPending,
     });
-    if (outcome.outcome === "invite_invalid") this.#attempts.take(from);
+    if (outcome.outcome !== "joined") this.#attempts.take(from);
     const { machine, fresh } = admitted(outcome, input);
     if (fresh) this.#tell(machine);
     return joinAnswer(machine);
   }
 
-  async status(id: string): Promise<JoinAnswer> {
+  /** Whoever asked for a name may look how it stands; who tries one name after the other is slowed down. */
+  async status(id: string, from: string): Promise<JoinAnswer> {
+    this.#refuseGuesser(from);
     const machine = await this.#parts.store.machine(id);
-    if (!machine) throw new IntercomError("unknown_machine", "no machine of this name asked to join");
-    return joinAnswer(machine);
+    if (machine) return joinAnswer(machine);
+    this.#attempts.take(from);
+    throw new IntercomError("unknown_machine", "no machine of this name asked to join");
   }
 
   async decide(id: string, decision: "approve" | "deny" | "revoke"): Promise<JoinAnswer> {
@@ -108,11 +112,23 @@ export class Enrolment {
     return joinAnswer(machine);
   }
 
-  #hashOf(code: string, from: string): string {
-    // Looked at before the code is: who guesses learns nothing more, right or wrong.
+  /** The same machine again, as a daemon that waits or lost an answer asks: it guesses nothing. */
+  async #isKnown({ machine_id, public_key }: JoinInput): Promise<boolean> {
+    const known = await this.#parts.store.machine(machine_id);
+    return known?.public_key === public_key && (known.status === "approved" || known.status === "pending");
+  }
+
+  /** Looked at before code and name are: who guesses learns nothing more, right or wrong. */
+  #refuseGuesser(from: string): void {
     const waitMs = this.#attempts.peek(from);
     if (waitMs > 0)
-      throw new IntercomError("rate_limited", `too many wrong codes; wait ${Math.ceil(waitMs / 1000)} s`);
+      throw new IntercomError(
+        "rate_limited",
+        `too many wrong codes or names; wait ${Math.ceil(waitMs / 1000)} s`,
+      );
+  }
+
+  #hashOf(code: string, from: string): string {
     try {
       return inviteHash(parseInvite(code).secret);
     } catch (error) {

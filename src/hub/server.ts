@@ -70,6 +70,7 @@ export class Server {
   /** The routes that need no signature. */
   async #openRoute({ request, url, door, server }: Visit): Promise<Response | undefined> {
     const { config, store } = this.#parts;
+    const from = door === "tcp" ? (server.requestIP(request)?.address ?? "") : "";
     switch (`${request.method} ${url.pathname}`) {
       case "GET /livez":
         return json({ status: "ok" });
@@ -82,12 +83,12 @@ export class Server {
         return this.#metrics(request);
       case "POST /api/join": {
         const body = await readBody(request);
-        const from = door === "tcp" ? (server.requestIP(request)?.address ?? "") : "";
         return json(await this.#enrolment.join(signedPart(request, body), readJson(request, body), from));
       }
     }
     const id = /^\/api\/join\/status\/([^/]+)$/.exec(url.pathname)?.[1];
-    return request.method === "GET" && id ? json(await this.#enrolment.status(decodePart(id))) : undefined;
+    if (request.method !== "GET" || !id) return undefined;
+    return json(await this.#enrolment.status(decodePart(id), from));
   }
 
   async #closedRoute(visit: Visit): Promise<Response | undefined> {

@@ -76,6 +76,23 @@ export function ourHookCommand(command: string): "inbox" | "bell" | undefined {
   return printsMail ? "inbox" : undefined;
 }
 
+/** What a line of ours starts and where it looks for mail, as it stands there; undefined where it does not say. */
+export function readHookCommand(
+  command: string,
+  env: Record<string, string | undefined>,
+): { program: string | undefined; home: string | undefined } {
+  const written = /^_aii_home='((?:[^']|'\\'')*)'; /.exec(command)?.[1]?.replaceAll("'\\''", "'");
+  const home =
+    written ?? /\$\{AI_INTERCOM_HOME:-([^}]*)\}/.exec(command)?.[1]?.replace("$HOME", env.HOME ?? "");
+  const word = /\[ -x ("[^"]*"|'(?:[^']|'\\'')*') \]/.exec(command)?.[1];
+  return { program: word === undefined ? undefined : wordOf(word, env), home };
+}
+
+function wordOf(word: string, env: Record<string, string | undefined>): string {
+  if (word === portableProgram) return env.AI_INTERCOM_BINARY ?? `${env.HOME}/.local/bin/ai-intercom`;
+  return word.slice(1, -1).replaceAll("'\\''", "'");
+}
+
 /** `exec`: no shell remains that could hold the agent's pipes; the program's parent is then the agent itself. */
 function run(options: CommandOptions): string {
   const [first, ...rest] = options.portable ? [portableProgram] : options.program.map(quote);

@@ -9,7 +9,9 @@ import {
   firstBellHookCommand,
   guardedHookCommand,
   hookCommand,
+  type InstalledOptions,
   ourHookCommand,
+  readHookCommand,
 } from "./claude-command.ts";
 import type { Edited, FileEditor } from "./installation.ts";
 import { appendItem, appendMember, nodeAt, removeAt, removeIfEmpty, replaceValue } from "./json-edit.ts";
@@ -74,6 +76,16 @@ export function wantedHooks(options: CommandOptions): Wanted[] {
     bell("SessionStart", firstBellHookCommand(options)),
     ...asking,
   ];
+}
+
+/** What the hooks of ours in a settings text start, and where they look for mail. */
+export function installedHooks(path: string, text: string, env: InstalledOptions["env"]) {
+  const root = readJsonObject(path, orEmptyObject(text));
+  return ourHooks(root).map((place) => {
+    const handler = handlerAt(root, place);
+    const command = isRecord(handler) && typeof handler.command === "string" ? handler.command : "";
+    return readHookCommand(command, env);
+  });
 }
 
 function addHooks(path: string, before: string, wanted: readonly Wanted[]): Edited {

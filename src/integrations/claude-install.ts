@@ -6,8 +6,9 @@ import { IntercomError, toIntercomError } from "../protocol/errors.ts";
 import { isErrno } from "../system/files.ts";
 import { homePaths } from "../system/paths.ts";
 import { delay } from "../system/wait.ts";
-import { explained, removeEmptyDirectories } from "./agent-file.ts";
-import { hooksEditor } from "./claude-hooks.ts";
+import { explained, readAgentFile, removeEmptyDirectories } from "./agent-file.ts";
+import { readHookCommand } from "./claude-command.ts";
+import { hooksEditor, installedHooks, wantedHooks } from "./claude-hooks.ts";
 import {
   type ClaudePlaces,
   claudeConfigDirectory,
@@ -15,7 +16,8 @@ import {
   isPluginEnabled,
   obstacles,
 } from "./claude-places.ts";
-import { serverEditor, serverName } from "./claude-server.ts";
+import { alsoWithoutPlugin, pluginCopies, pluginListEditors, removeCopies } from "./claude-plugin-removal.ts";
+import { installedServer, serverEditor, serverName } from "./claude-server.ts";
 import {
   addEntries,
   type FileEditor,
@@ -24,6 +26,8 @@ import {
   removeEntries,
 } from "./installation.ts";
 import type { CheckReport, InstallOptions, InstallReport, UninstallOptions } from "./integration.ts";
+
+type Environment = Record<string, string | undefined>;
 
 export async function installClaude(options: InstallOptions): Promise<InstallReport> {
   const { places, editors } = editorsFor(options);
@@ -38,14 +42,21 @@ export async function installClaude(options: InstallOptions): Promise<InstallRep
 
 export async function uninstallClaude(options: UninstallOptions): Promise<InstallReport> {
   // which program is irrelevant: ours are recognised whatever they start
-  const { places, editors } = editorsFor({ ...options, program: ["ai-intercom"] });
+  const { places, editors: ours } = editorsFor({ ...options, program: ["ai-intercom"] });
+  const editors = [
+    ...ours.map((one) => (one.path === places.settings ? alsoWithoutPlugin(one) : one)),
+    ...pluginListEditors(places),
+  ];
+  const copies = pluginCopies(places);
   const { backups } = homePaths(options.home);
   if (options.dryRun)
-    return { changes: removeEntries(editors, backups, { dryRun: true }).changes, notes: [] };
+    return { changes: [...removeEntries(editors, backups, { dryRun: true }).changes, ...copies], notes: [] };
   const { changes, directories } = await withConfigLock(places, () => removeEntries(editors, backups));
+  removeCopies(copies);
   removeEmptyDirectories(directories);
   const running = "Claude Code sessions that run now keep hooks and tools until they end.";
-  return { changes, notes: changes.length > 0 ? [running] : [] };
+  const all = [...changes, ...copies];
+  return { changes: all, notes: all.length > 0 ? [running] : [] };
 }
 
 export async function checkClaude(options: InstallOptions): Promise<CheckReport> {
@@ -53,12 +64,29 @@ export async function checkClaude(options: InstallOptions): Promise<CheckReport>
   const differences = plannedChanges(editors);
   const absent = presentEntries(editors).length === 0;
   const notes = notesFor(places, options);
-  if (absent && isPluginEnabled(places)) return { state: "current", differences: [], notes };
+  const byPlugin = isPluginEnabled(places);
+  const stands = entriesIn(places, options.env ?? process.env, byPlugin);
+  if (absent && byPlugin) return { state: "current", differences: [], ...stands, notes };
   return {
     state: absent ? "absent" : differences.length > 0 ? "outdated" : "current",
     differences,
+    ...stands,
     notes,
   };
+}
+
+/** What hooks and server start and where they look, whoever wrote them; the plugin's lines look it up at run time. */
+function entriesIn(places: ClaudePlaces, env: Environment, byPlugin: boolean) {
+  const textOf = (path: string) => readAgentFile(path).text ?? "";
+  const entries = [
+    ...installedHooks(places.settings, textOf(places.settings), env),
+    installedServer(places.globalConfig, textOf(places.globalConfig)),
+    ...(byPlugin
+      ? wantedHooks({ portable: true }).map(({ handler }) => readHookCommand(handler.command, env))
+      : []),
+  ];
+  const each = (values: (string | undefined)[]) => [...new Set(values.filter((one) => one !== undefined))];
+  return { programs: each(entries.map((one) => one?.program)), homes: each(entries.map((one) => one?.home)) };
 }
 
 /** Its configuration directory is there, or its program is on the PATH. */

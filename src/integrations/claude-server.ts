@@ -22,6 +22,18 @@ function wantedServer({ program: [command, ...args], home }: InstalledOptions): 
   return { type: "stdio", command, args: [...args, "mcp-server"], env: { AI_INTERCOM_HOME: home } };
 }
 
+/** What the entry of ours in a configuration text starts, and in which home; undefined: there is none. */
+export function installedServer(path: string, text: string) {
+  const servers = readJsonObject(path, orEmptyObject(text)).mcpServers;
+  const entry = isRecord(servers) ? servers[serverName] : undefined;
+  if (!isRecord(entry)) return undefined;
+  const home = isRecord(entry.env) ? entry.env.AI_INTERCOM_HOME : undefined;
+  return {
+    program: typeof entry.command === "string" ? entry.command : undefined,
+    home: typeof home === "string" ? home : undefined,
+  };
+}
+
 function addServer(path: string, before: string, wanted: Server): Edited {
   const text = orEmptyObject(before);
   const root = readJsonObject(path, text);

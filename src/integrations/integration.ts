@@ -85,6 +85,10 @@ export type CheckReport = {
   state: "absent" | "outdated" | "current";
   /** what `install` would change */
   differences: Change[];
+  /** what the entries that stand there start; absolute paths, each once */
+  programs: string[];
+  /** the homes in which they look for mail, each once */
+  homes: string[];
   notes: string[];
 };
 

@@ -36,11 +36,11 @@ const errorTable = {
     exit: 1,
     hint: "ask the person at the hub for a new invite code, then: ai-intercom join CODE",
   },
-  machine_taken: { http: 409, exit: 1, hint: "choose another name: ai-intercom join CODE --machine-id NAME" },
+  machine_taken: { http: 409, exit: 1, hint: "choose another name: the same command with --machine-id NAME" },
   invite_invalid: {
     http: 403,
     exit: 1,
-    hint: "codes work once and for 10 minutes; ask for a new one: ai-intercom invite",
+    hint: "codes work once and for 10 minutes; for a new one, at the hub: ai-intercom invite",
   },
   login_invalid: {
     http: 403,

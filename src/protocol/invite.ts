@@ -33,7 +33,7 @@ export function parseInvite(code: string): InviteCode {
     secret.length === secretLength && [...secret].every((character) => alphabet.includes(character));
   if (!wellFormed || (url !== undefined && !/^https?:\/\/[^\s/@]+\/?$/.test(url)))
     throw new IntercomError("invite_invalid", "that is not an invite code", {
-      hint: "a code looks like ABCD-EFGH-JKMN-PQRS@http://hub:7700; copy it whole, or ask for a new one: ai-intercom invite",
+      hint: "a code looks like ABCD-EFGH-JKMN-PQRS@http://hub:7700; copy it whole, or make a new one, at the hub: ai-intercom invite",
     });
   return url === undefined ? { secret } : { secret, url: url.replace(/\/$/, "") };
 }

@@ -6,6 +6,7 @@ import { version as packageVersion } from "../../package.json";
 export type Build = { version: string; commit: string; target: string; bun: string };
 
 declare const AI_INTERCOM_STAMP: string | undefined;
+declare const AI_INTERCOM_NEXT: boolean | undefined;
 
 /** What the build puts into the executable: one text without quotes, so that a search in the file finds it whole. */
 export const stampText = ({ version, commit, target, bun }: Build): string =>
@@ -30,6 +31,12 @@ export const build: Build = stamped ?? {
 
 export const { version } = build;
 
+/**
+ * Built as the release after this one would be (`bun build.ts --next`): a link protocol and a database schema more, so
+ * that tests of upgrades have two neighbours. False in every release.
+ */
+export const isNext = typeof AI_INTERCOM_NEXT !== "undefined" && AI_INTERCOM_NEXT;
+
 /** Versions of the link's protocol, oldest and newest included. */
 export type Speaks = { oldest: number; newest: number };
 
@@ -37,7 +44,7 @@ export type Speaks = { oldest: number; newest: number };
  * `newest` grows when a frame changes its meaning; fields and operations that the other side may not know do not
  * count. `oldest` stays one behind, so that a machine may be upgraded before or after its hub.
  */
-export const linkProtocols: Speaks = { oldest: 1, newest: 1 };
+export const linkProtocols: Speaks = { oldest: 1, newest: isNext ? 2 : 1 };
 
 /** Does a hub that speaks `range` take a daemon that wants to speak `wish` (a header)? */
 export function takes(range: Speaks, wish: string | null): boolean {

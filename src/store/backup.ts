@@ -2,7 +2,7 @@
 // database as it was before schema N. The newest two are kept.
 import { Database } from "bun:sqlite";
 import { closeSync, constants, fsyncSync, openSync, readdirSync, renameSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname } from "node:path";
 import { IntercomError } from "../protocol/errors.ts";
 import { syncDirectory, unlinkIfPresent } from "../system/files.ts";
 
@@ -20,7 +20,7 @@ export function backUp(db: Database, path: string, step: { from: number; to: num
     closeSync(openSync(temporary, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600));
     db.query("VACUUM INTO ?").run(temporary);
     if (schemaOf(temporary) !== step.from) return;
-    sync(temporary);
+    syncFile(temporary);
     renameSync(temporary, `${path}.before-${step.to}`);
     forgetOld(path);
     syncDirectory(dirname(path));
@@ -35,16 +35,27 @@ export function backUp(db: Database, path: string, step: { from: number; to: num
   }
 }
 
-function schemaOf(path: string): number | undefined {
-  const copy = new Database(path, { readonly: true });
+/** The newest copy beside `path` that a program which knows schemas up to `known` can use. */
+export function copyFor(path: string, known: number): string | undefined {
+  for (const number of numbersOf(path)) {
+    const copy = `${path}.before-${number}`;
+    const schema = schemaOf(copy);
+    if (schema !== undefined && schema > 0 && schema <= known) return copy;
+  }
+  return undefined;
+}
+
+/** undefined: no database, or none that can be read. */
+export function schemaOf(path: string): number | undefined {
   try {
-    return copy.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version;
-  } finally {
-    copy.close();
+    using db = new Database(path, { readonly: true });
+    return db.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version;
+  } catch {
+    return undefined;
   }
 }
 
-function sync(path: string): void {
+export function syncFile(path: string): void {
   const fd = openSync(path, constants.O_RDONLY);
   try {
     fsyncSync(fd);
@@ -54,10 +65,14 @@ function sync(path: string): void {
 }
 
 function forgetOld(path: string): void {
+  for (const number of numbersOf(path).slice(kept)) unlinkIfPresent(`${path}.before-${number}`);
+}
+
+/** Of the copies beside `path`, the newest first. */
+function numbersOf(path: string): number[] {
   const start = `${basename(path)}.before-`;
-  const numbers = readdirSync(dirname(path))
+  return readdirSync(dirname(path))
     .filter((name) => name.startsWith(start) && /^\d+$/.test(name.slice(start.length)))
     .map((name) => Number(name.slice(start.length)))
     .sort((a, b) => b - a);
-  for (const number of numbers.slice(kept)) unlinkIfPresent(join(dirname(path), `${start}${number}`));
 }

@@ -26,12 +26,15 @@ export function allMachines(db: Database): Machine[] {
 export function join(db: Database, request: JoinRequest): JoinOutcome {
   const known = findMachine(db, request.id);
   const sameKey = known?.public_key === request.public_key;
-  if (known?.status === "approved")
-    return sameKey ? joined(db, known, request, "approved") : { outcome: "taken" };
+  if (known?.status === "approved" && sameKey) return joined(db, known, request, "approved");
   if (request.invite_hash !== undefined) {
-    if (!redeemInvite(db, request.invite_hash, request)) return { outcome: "invite_invalid" };
+    // before the name is looked at: who has no good code learns nothing of names
+    if (!isGoodInvite(db, request.invite_hash, request)) return { outcome: "invite_invalid" };
+    if (known?.status === "approved") return { outcome: "taken" };
+    redeemInvite(db, request.invite_hash, request);
     return joined(db, known, request, "approved");
   }
+  if (known?.status === "approved") return { outcome: "taken" };
   if (known?.status === "denied" || known?.status === "revoked") return { outcome: known.status };
   if (known) return sameKey ? joined(db, known, request, "pending") : { outcome: "taken" };
   const { pending = 0 } =
@@ -119,11 +122,13 @@ export function forgetUsed(db: Database, at: string): void {
   db.query("DELETE FROM invites WHERE expires_at < ?").run(at);
 }
 
-function redeemInvite(db: Database, hash: string, { id, at }: JoinRequest): boolean {
-  const { changes } = db
-    .query("UPDATE invites SET used_by = ?1 WHERE hash = ?2 AND used_by IS NULL AND expires_at > ?3")
-    .run(id, hash, at);
-  return changes === 1;
+function isGoodInvite(db: Database, hash: string, { at }: JoinRequest): boolean {
+  const query = db.query("SELECT 1 FROM invites WHERE hash = ? AND used_by IS NULL AND expires_at > ?");
+  return query.get(hash, at) !== null;
+}
+
+function redeemInvite(db: Database, hash: string, { id }: JoinRequest): void {
+  db.query("UPDATE invites SET used_by = ? WHERE hash = ?").run(id, hash);
 }
 
 function joined(

@@ -1,8 +1,8 @@
 // The schema, as the steps that led to it. A step that was released is never edited; add another.
 import type { Database } from "bun:sqlite";
-import { existsSync } from "node:fs";
 import { IntercomError } from "../protocol/errors.ts";
-import { backUp } from "./backup.ts";
+import { isNext } from "../protocol/version.ts";
+import { backUp, copyFor } from "./backup.ts";
 import { missionSchema } from "./mission-schema.ts";
 import { telegramStep } from "./telegram-schema.ts";
 
@@ -163,7 +163,11 @@ const steps: readonly string[] = [
   UPDATE grants SET revoked_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
     WHERE scope = 'session' AND from_agent = 'human' AND revoked_at IS NULL;
   `,
+  ...(isNext ? ["ALTER TABLE messages ADD COLUMN next_note TEXT"] : []),
 ];
+
+/** The newest schema that this program can use. */
+export const knownSchema = steps.length;
 
 /**
  * Brings the database to this version's schema; refuses one that a newer version has written. What is there is copied
@@ -187,16 +191,16 @@ export function migrate(db: Database, path: string, known: readonly string[] = s
   }
 }
 
-/** The log beside the file goes too: SQLite would play it into the older copy. */
 function newer(path: string, version: number, known: number): IntercomError {
-  const copy = `${path}.before-${version}`;
-  const back = existsSync(copy)
-    ? `run the newer version; or go back to the copy from before, without what came since: rm -f ${path}-wal ${path}-shm; mv ${copy} ${path}`
-    : "run the newer version, or name another file in hub.store";
+  const copy = copyFor(path, known);
   return new IntercomError(
     "bad_config",
     `${path} was written by a newer ai-intercom (schema ${version}; this one knows ${known})`,
-    { hint: back },
+    {
+      hint: copy
+        ? `run the newer version; or go back to the copy from before, ${copy}, without what came since: ai-intercom self-upgrade --restore`
+        : "run the newer version, or name another file in hub.store",
+    },
   );
 }
 

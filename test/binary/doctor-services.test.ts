@@ -1,8 +1,10 @@
 // `doctor` on what runs: hub, daemon, link, sessions, agent CLIs, each in every state that is not fine.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { appendFile, chmod, cp, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { binary } from "../rig/binary";
 import { type DoctorReport, doctor } from "../rig/doctor";
 import { Fleet, type Machine } from "../rig/fleet";
+import { installed } from "../rig/release";
 import { waitFor } from "../rig/wait";
 
 let fleet: Fleet;
@@ -150,6 +152,21 @@ describe("sessions", () => {
     expect(report.code).toBe(0);
   });
 
+  test("an MCP server that hangs; a messaging socket that is gone", async () => {
+    const machine = await fleet.join(`h${++made}`);
+    machine.extraEnv.CLAUDE_CODE_MESSAGING_SOCKET = `${fleet.root}/nobody.sock`;
+    const agent = await machine.agent("lame");
+    const lame = await reported(machine, "session_not_woken");
+    expect(lame.text("session_not_woken")).toContain("its messaging socket is gone");
+    expect(lame.fix("session_not_woken")).toBe("restart that session");
+    const children = await Bun.file(`/proc/${agent.pid}/task/${agent.pid}/children`).text();
+    const server = Number(children.trim().split(" ")[0]);
+    process.kill(server, "SIGSTOP");
+    const silent = await doctor(machine);
+    process.kill(server, "SIGCONT");
+    expect(silent.fix("session_server_silent")).toContain("/mcp");
+  }, 60_000);
+
   test("no messaging socket; mail that waits behind a dialog", async () => {
     const machine = await fleet.join(`h${++made}`);
     const agent = await machine.agent("quiet");
@@ -193,11 +210,40 @@ describe("agent CLIs and the program itself", () => {
     const outdated = await doctor(machine);
     expect(outdated.text("agent_outdated")).toContain("updates the inbox hook");
     expect(outdated.fix("agent_outdated")).toBe("ai-intercom install claude");
+    expect(outdated.text("agent_guard_wrong")).toContain(`in /elsewhere, not in ${machine.home}`);
     await Bun.write(settings, "{ broken");
     const unreadable = await doctor(machine);
     expect(unreadable.text("agent_unreadable")).toContain("settings.json");
     expect(unreadable.code).toBe(1);
   }, 60_000);
+
+  test("what hooks and server start is gone, does not run, or is of another version", async () => {
+    const machine = await person("{}");
+    await machine.json("install", "claude");
+    const files = [".claude/settings.json", ".claude.json"].map((name) => `${machine.extraEnv.HOME}/${name}`);
+    const installed = await Promise.all(files.map((file) => Bun.file(file).text()));
+    const other = `${machine.extraEnv.HOME}/other`;
+    const starting = async () => {
+      for (const [n, file] of files.entries())
+        await Bun.write(file, installed[n]?.replaceAll(binary, other) ?? "");
+      return doctor(machine);
+    };
+    const gone = await starting();
+    expect(gone.text("agent_program_missing")).toContain(`start ${other}, which does not run`);
+    expect([gone.code, gone.codes.filter((code) => code === "agent_program_missing").length]).toEqual([1, 1]);
+    await Bun.write(other, "#!/bin/sh\nexit 127\n");
+    await chmod(other, 0o755);
+    expect((await starting()).codes).toContain("agent_program_missing");
+    await Bun.write(other, "#!/bin/sh\necho 0.0.9\n");
+    expect((await starting()).text("agent_program_version")).toContain("version 0.0.9; this program is ");
+  }, 60_000);
+
+  test("what a killed upgrade left beside the program", async () => {
+    const machine = newHome();
+    const bin = await installed(machine);
+    await Bun.write(`${bin}/ai-intercom.new`, "half");
+    expect((await doctor(machine)).fix("stale_file")).toBe(`rm ${bin}/ai-intercom.new`);
+  });
 
   test("not on the PATH, or another one there", async () => {
     expect((await doctor(newHome({ PATH: "/nowhere" }))).fix("program_not_on_path")).toContain("ln -sf");

@@ -1,7 +1,7 @@
 // `doctor` on real homes: all is fine, and each thing that can be wrong with a home, made wrong: the code, the fix,
 // the exit code. What runs in it: doctor-services.test.ts.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmod, chown, mkdir, mkdtemp, readdir, rm, symlink } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, readdir, rm, symlink, utimes } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { binary } from "../rig/binary";
 import { doctor } from "../rig/doctor";
@@ -47,7 +47,7 @@ test("all is fine: every line ok, exit 0, one line each", async () => {
     ...["database", "session", "agent"],
   ]);
   expect(report.text("session")).toMatch(
-    /^limn\/app@s-.*: claude, active, hooks seen, woken by its socket, no unread mail$/,
+    /^limn\/app@s-.*: claude, active, hooks seen, MCP server \d\S+, woken by its socket, no unread mail$/,
   );
   const { code, out } = await limn().run(["doctor"]);
   const lines = out.trimEnd().split("\n");
@@ -129,6 +129,17 @@ describe("a home that is not as it should be", () => {
       (home) => write(`${home}/daemon.json.4194304.tmp`, "{"),
       "stale_file",
       /^rm \S+4194304.tmp$/,
+    ],
+    [
+      "a dead agent's marker",
+      async (home) => {
+        await mkdir(`${home}/inbox/pending`, { recursive: true, mode: 0o700 });
+        await chmod(`${home}/inbox`, 0o700);
+        await write(`${home}/inbox/pending/4194304`, "{}");
+        await utimes(`${home}/inbox/pending/4194304`, 0, 0);
+      },
+      "stale_file",
+      /^rm \S+pending.4194304 {3}# or start the daemon/,
     ],
   ];
   for (const [what, wrong, code, fix] of cases)

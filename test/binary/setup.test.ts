@@ -81,6 +81,13 @@ test("--join enrols at the hub of the code and proves the way through it", async
   expect(report.self_test).toHaveLength(steps.length);
   const { machines } = await fleet.machine("limn").json("machines");
   expect(machines.find(({ id }: { id: string }) => id === "joiner")).toMatchObject({ status: "offline" });
+  // the same words again, with a code that is used up: nothing to do, and the same proof
+  const again = await machine.json("setup", "--yes", "--no-service", "--join", code);
+  expect([again.changes, again.self_test.length]).toEqual([[], steps.length]);
+  // turned away meanwhile: the code is asked for anew, and is used up
+  await fleet.machine("limn").json("machines", "revoke", "joiner");
+  const refused = await machine.run(["setup", "--yes", "--no-service", "--join", code]);
+  expect([refused.code, refused.err]).toEqual([1, expect.stringContaining("at the hub: ai-intercom invite")]);
 });
 
 test("--hub-url asks; a person must approve, so nothing is proved yet", async () => {
@@ -105,6 +112,24 @@ test("a wrong code stops it before the agents' files are touched", async () => {
   expect(code).toBe(1);
   expect(err).toStartWith("error: ");
   expect(existsSync(`${home(machine)}/.claude.json`)).toBe(false);
+  expect(existsSync(machine.home)).toBe(false);
+});
+
+test("a hub that is not there: what to look at, and no key is left; a name that is taken: another one", async () => {
+  const machine = newcomer("early");
+  const words = ["setup", "--yes", "--no-service", "--hub-url"];
+  const away = await machine.run([...words, "http://127.0.0.1:1"]);
+  expect([away.code, away.err]).toEqual([
+    3,
+    "error: no hub answers at http://127.0.0.1:1\ntry: does it run, and listen on an address that this machine reaches? from here: curl http://127.0.0.1:1/api/discover; on its host: ai-intercom doctor\n",
+  ]);
+  expect(existsSync(machine.home)).toBe(false);
+  const { hub_url } = await fleet.machine("limn").json("status");
+  const taken = await machine.run([...words, hub_url, "--machine-id", "limn"]);
+  expect([taken.code, taken.err]).toEqual([1, expect.stringContaining("--machine-id NAME")]);
+  expect(existsSync(machine.home)).toBe(false);
+  const { code } = await fleet.machine("limn").json("invite");
+  expect((await machine.json("setup", "--yes", "--no-service", "--join", code)).mode).toBe("daemon");
 });
 
 test("what cannot be a code or an address is misuse, before anything is shown", async () => {

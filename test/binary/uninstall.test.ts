@@ -11,7 +11,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { Fleet, type Machine } from "../rig/fleet";
+import { missionFleet, pending, reached } from "../rig/missions";
 import { systemdMissing, UserSystemd } from "../rig/systemd";
+import { waitFor } from "../rig/wait";
 
 let fleet: Fleet;
 beforeAll(async () => {
@@ -69,6 +71,34 @@ test("after a life with a hub, agents, mail and a permission setting nothing of 
   expect([again.code, again.err]).toEqual([0, ""]);
   expect(again.out).toContain("nothing is left to remove");
 }, 60_000);
+
+test("a mission that runs is not left alone: refused, with or without the data, until it has ended", async () => {
+  await using own = await missionFleet(["limn"], { HOME: fleet.root, XDG_RUNTIME_DIR: "/nonexistent" });
+  const machine = own.machine("limn");
+  const end = machine.directory("end");
+  const { mission_id } = await machine.json("ask", "limn/mnemos", `wait ${end} done`);
+  await machine.json("approvals", "approve", (await pending(machine, mission_id)).id);
+  const { pid } = await reached(machine, mission_id, "running").then(() => recordOf(machine, mission_id));
+  for (const words of [["--keep-data"], ["--yes"]]) {
+    if (words[0] === "--yes") await machine.crash(); // the mission outlives its daemon
+    const { code, err } = await machine.run(["uninstall", "--all", ...words]);
+    expect([words, code, err]).toEqual([
+      words,
+      1,
+      `error: mission ${mission_id} runs, as process ${pid}\ntry: wait for its end, or: ai-intercom missions cancel ${mission_id}; where no daemon runs: kill ${pid}\n`,
+    ]);
+    expect(existsSync(machine.home)).toBe(true);
+  }
+  writeFileSync(end, "");
+  await waitFor("the mission's end", () => !existsSync(`/proc/${pid}`));
+  expect((await machine.json("uninstall", "--all", "--yes")).left).toEqual([]);
+}, 60_000);
+
+/** The process of a mission, as its machine wrote it down. */
+function recordOf(machine: Machine, mission: string): { pid: number } {
+  const [run = ""] = readdirSync(`${machine.home}/missions`).filter((name) => name.startsWith(mission));
+  return JSON.parse(readFileSync(`${machine.home}/missions/${run}/record.json`, "utf8")).process;
+}
 
 test("nobody to ask: nothing changes; --dry-run neither; --keep-data asks nothing and keeps the home", async () => {
   const machine = await user();

@@ -1,13 +1,12 @@
 // self-upgrade, with the built program as the old version and the same source stamped 9.0.0 as the new one: what runs
 // goes on, mail waits and arrives, neighbours of both versions talk; and every way to fail leaves the old program.
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { chmod, copyFile, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { hostTarget } from "../../build/targets.ts";
 import { version } from "../../package.json";
 import { binary } from "../rig/binary.ts";
 import { Fleet, type Machine, type Ran } from "../rig/fleet.ts";
-import { release, serveRelease } from "../rig/release.ts";
+import { built, freeAddress, installed, release, serveRelease } from "../rig/release.ts";
 import { waitFor } from "../rig/wait.ts";
 
 const target = hostTarget().name;
@@ -19,10 +18,7 @@ beforeAll(async () => {
   shelf = await mkdtemp("/tmp/aii-shelf-");
   releases = `${shelf}/releases`;
   await mkdir(releases);
-  const made = Bun.spawnSync([process.execPath, "build.ts", "--as", "9.0.0", "--out", `${shelf}/next`], {
-    cwd: join(import.meta.dir, "../.."),
-  });
-  expect(made.exitCode).toBe(0);
+  built("9.0.0", `${shelf}/next`);
   await release(releases, {
     [fileOf("9.0.0")]: await Bun.file(`${shelf}/next`).bytes(),
     [fileOf(version)]: await Bun.file(binary).bytes(),
@@ -32,30 +28,14 @@ beforeAll(async () => {
 
 afterAll(() => rm(shelf, { recursive: true, force: true }));
 
-/** A program of its own, as install.sh leaves it. */
-async function installed(machine: Machine, program = binary): Promise<string> {
-  const bin = `${machine.home}-bin`;
-  await mkdir(bin, { recursive: true });
-  await copyFile(program, `${bin}/ai-intercom`);
-  await chmod(`${bin}/ai-intercom`, 0o755);
-  machine.program = `${bin}/ai-intercom`;
-  return bin;
-}
-
 /** A hub and daemon with a program of its own, on a port that outlives a restart. */
 async function upgradable(fleet: Fleet, env: Record<string, string> = {}) {
   const limn = fleet.add("limn", { AI_INTERCOM_BASE_URL: releases, ...env });
   const bin = await installed(limn);
-  const listen = `127.0.0.1:${freePort()}`;
+  const listen = freeAddress();
   const server = await limn.serve("standalone", "--listen", listen);
   await limn.linked();
   return { limn, bin, listen, server };
-}
-
-function freePort(): number {
-  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  probe.stop(true);
-  return probe.port;
 }
 
 const runs = async (machine: Machine) => (await machine.json("status")).version;
@@ -104,7 +84,7 @@ test("over http, a hub alone and a daemon alone, each its own process", async ()
   await using served = serveRelease(releases);
   const limn = fleet.add("limn", { AI_INTERCOM_BASE_URL: served.url });
   await installed(limn);
-  const listen = `127.0.0.1:${freePort()}`;
+  const listen = freeAddress();
   const hub = await limn.serve("hub", "--listen", listen);
   await limn.json("join", (await limn.json("invite")).code);
   const daemon = await limn.serve("daemon");
@@ -239,7 +219,7 @@ test("a new program that hangs, under a service manager: ended, and the old one 
   await using fleet = await Fleet.empty();
   const limn = fleet.add("limn", { AI_INTERCOM_BASE_URL: releases, AI_INTERCOM_UPGRADE_PATIENCE: "2" });
   await installed(limn);
-  const listen = `127.0.0.1:${freePort()}`;
+  const listen = freeAddress();
   // what Restart=on-failure does
   const manager = Bun.spawn(
     ["/bin/sh", "-c", `while :; do "$0" standalone --listen ${listen}; done`, limn.program],

@@ -61,6 +61,30 @@ test("a wrong or malformed code is refused; guessing is slowed down", async () =
   expect((await mac.join({ code })).body.status).toBe("approved");
 });
 
+test("names are not to be had from the join route: a wrong code tells none, and trying them is slowed down", async () => {
+  await using hub = await startHub();
+  await new Peer(hub, "taken").enrol();
+  const wrong = { code: "ABCD-EFGH-JKMN-PQRS" };
+  for (const name of ["taken", "free"])
+    expect(codeOf(await new Peer(hub, name).join(wrong))).toEqual([403, "invite_invalid"]);
+  const waiting = new Peer(hub, "waiting");
+  expect((await waiting.join()).body.status).toBe("pending");
+  const status = async (name: string) => (await fetch(`${hub.hub.url}/api/join/status/${name}`)).status;
+  expect(await status("waiting")).toBe(200);
+  for (let n = 0; n < 4; n++)
+    expect(codeOf(await new Peer(hub, "taken").join())).toEqual([409, "machine_taken"]);
+  for (let n = 0; n < 4; n++) expect(await status(`guess-${n}`)).toBe(404);
+  // from here on no name is told apart from another
+  for (const name of ["taken", "free", "waiting"]) {
+    expect(await status(name)).toBe(429);
+    expect(codeOf(await new Peer(hub, name).join())).toEqual([429, "rate_limited"]);
+  }
+  // who asked before and only asks again is no guesser
+  expect((await waiting.join()).body.status).toBe("pending");
+  hub.clock.offsetMs = 60_000;
+  expect(await status("waiting")).toBe(200);
+});
+
 test("a code expires after ten minutes", async () => {
   await using hub = await startHub();
   // requests are signed with the true time, so both looks must be within 300 s of it

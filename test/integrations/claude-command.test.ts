@@ -2,11 +2,13 @@
 import { describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import {
+  askingHookCommand,
   bellHookCommand,
   firstBellHookCommand,
   guardedHookCommand,
   hookCommand,
   ourHookCommand,
+  readHookCommand,
 } from "../../src/integrations/claude-command.ts";
 import { makeFifo, writeToFifo } from "../../src/system/fifo.ts";
 import { waitFor } from "../rig/wait.ts";
@@ -74,6 +76,25 @@ async function run(shell: string, command: string, cwd: string, env: Record<stri
 }
 
 const silence = { code: 0, out: "", err: "" };
+
+test.each(names)("home and program are read again from the line that names them: %p", (name) => {
+  const options = {
+    program: [`/opt/${name}/ai-intercom`] as const,
+    home: `/srv/${name}`,
+    env: { HOME: "/home/me" },
+  };
+  for (const command of [guardedHookCommand(options), askingHookCommand(options)])
+    expect(readHookCommand(command, {})).toEqual({ program: options.program[0], home: options.home });
+  expect(readHookCommand(bellHookCommand(options), {})).toEqual({ program: undefined, home: options.home });
+  expect(readHookCommand(hookCommand(options), {}).program).toBe(options.program[0]);
+});
+
+test("a plugin's line looks home and program up where it runs", () => {
+  const command = guardedHookCommand({ portable: true });
+  const usual = { program: "/home/me/.local/bin/ai-intercom", home: "/home/me/.config/ai-intercom" };
+  expect(readHookCommand(command, { HOME: "/home/me" })).toEqual(usual);
+  expect(readHookCommand(command, { HOME: "/home/me", AI_INTERCOM_BINARY: "/x/y" }).program).toBe("/x/y");
+});
 
 describe.each(shells)("in %s", (shell) => {
   test.each(names)("below %j: silent without mail, the program with mail", async (name) => {

@@ -262,3 +262,62 @@ test("our plugin is the other way in: with it nothing is missing, and it is name
     expect(report.notes.some((note) => note.startsWith("our plugin is enabled"))).toBe(state === "current");
   }
 });
+
+describe("uninstall takes our plugin out too", () => {
+  const others = { "other@market": [{ scope: "user" }] };
+  const files = (ours: boolean) => ({
+    ".claude/settings.json": JSON.stringify(
+      {
+        model: "opus",
+        extraKnownMarketplaces: { market: {}, ...(ours ? { "ai-intercom": { source: {} } } : {}) },
+        enabledPlugins: {
+          "other@market": true,
+          ...(ours ? { "ai-intercom@ai-intercom": true, "ai-intercom@market": false } : {}),
+        },
+      },
+      null,
+      2,
+    ),
+    ".claude/plugins/installed_plugins.json": JSON.stringify({
+      version: 2,
+      plugins: { ...others, ...(ours ? { "ai-intercom@ai-intercom": [] } : {}) },
+    }),
+    ".claude/plugins/known_marketplaces.json": JSON.stringify({
+      market: {},
+      ...(ours ? { "ai-intercom": {} } : {}),
+    }),
+    ".claude/plugins/cache/market/other/1.0.0/plugin.json": "{}",
+  });
+  const copies = {
+    ".claude/plugins/cache/ai-intercom/ai-intercom/0.1.0/hooks/hooks.json": "{}",
+    ".claude/plugins/cache/market/ai-intercom/0.1.0/hooks/hooks.json": "{}",
+    ".claude/plugins/marketplaces/ai-intercom/README.md": "",
+  };
+
+  test.each([false, true])(
+    "entries, lists and copies; others' stay as they are; also installed: %p",
+    async (both) => {
+      const { options, root } = testHome({ ...files(true), ...copies });
+      if (both) await claude.install(options);
+      const before = snapshot(root);
+      const dry = await claude.uninstall({ ...options, dryRun: true });
+      expect(snapshot(root)).toEqual(before);
+      const { changes } = await claude.uninstall(options);
+      expect(changes).toEqual(dry.changes);
+      expect(snapshot(`${root}/.claude`)).toEqual(snapshot(`${testHome(files(false)).root}/.claude`));
+      expect((await claude.uninstall(options)).changes).toEqual([]);
+      expect((await claude.check(options)).state).toBe("absent");
+    },
+  );
+
+  test("where it was all there was, its containers go from the settings", async () => {
+    const { options, settings } = testHome({
+      ".claude/settings.json": JSON.stringify({
+        enabledPlugins: { "ai-intercom@ai-intercom": true },
+        model: "opus",
+      }),
+    });
+    await claude.uninstall(options);
+    expect(readJson(settings)).toEqual({ model: "opus" });
+  });
+});

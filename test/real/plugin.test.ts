@@ -66,6 +66,34 @@ describe.skipIf(!installed)("the plugin", () => {
     );
 });
 
+test.skipIf(!installed)(
+  "uninstall takes it out, as the client sees it",
+  async () => {
+    const home = await stage.pluginHome("atlas", version);
+    const listed = () => {
+      const words = ["plugin", "list", "--json"];
+      return JSON.parse(
+        Bun.spawnSync([claudePath(version), ...words], {
+          env: home.files.env(),
+          cwd: home.files.project(),
+        }).stdout.toString(),
+      );
+    };
+    expect(listed()).toHaveLength(1);
+    const { code, err } = await home.machine.run(["uninstall", "claude"], { env: { HOME: home.files.path } });
+    expect([code, err, listed()]).toEqual([0, "", []]);
+    const left = await Array.fromAsync(
+      new Bun.Glob("**/*").scan({ cwd: `${home.files.path}/.claude`, dot: true }),
+    );
+    for (const name of left.filter((one) => !one.startsWith("backups/")))
+      expect([
+        name,
+        (await Bun.file(`${home.files.path}/.claude/${name}`).text()).includes("ai-intercom"),
+      ]).toEqual([name, false]);
+  },
+  testMs,
+);
+
 async function install(home: InstalledHome): Promise<void> {
   const { code, err } = await home.machine.run(["install", "claude"], { env: { HOME: home.files.path } });
   if (code !== 0) throw new Error(err);

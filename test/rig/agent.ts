@@ -19,6 +19,7 @@ export class ScriptedAgent {
   readonly #child: Bun.Subprocess;
   readonly #env: Record<string, string>;
   readonly #cwd: string;
+  readonly #program: string;
   readonly #waiting = new Map<number, (reply: AgentReply) => void>();
   #next = 1;
   transcript: string;
@@ -29,14 +30,16 @@ export class ScriptedAgent {
     env: Record<string, string>;
     nativeSessionId?: string;
     transcript?: string;
+    program?: string;
   }) {
     this.#env = options.env;
     this.#cwd = options.cwd;
+    this.#program = options.program ?? binary;
     this.nativeSessionId = options.nativeSessionId ?? crypto.randomUUID();
     this.transcript = options.transcript ?? `${options.cwd}/../${this.nativeSessionId}.jsonl`;
     this.#child = Bun.spawn([process.execPath, join(import.meta.dir, "agent-process.ts")], {
       cwd: options.cwd,
-      env: { ...options.env, BINARY: binary },
+      env: { ...options.env, BINARY: this.#program },
       stdio: ["ignore", "inherit", "inherit"],
       ipc: (message: AgentReply) => {
         this.#waiting.get(message.id)?.(message);
@@ -50,6 +53,7 @@ export class ScriptedAgent {
     env: Record<string, string>;
     nativeSessionId?: string;
     transcript?: string;
+    program?: string;
   }): Promise<ScriptedAgent> {
     const agent = new ScriptedAgent(options);
     await agent.#ask({ do: "startServer" });
@@ -114,7 +118,7 @@ export class ScriptedAgent {
         : `[ -e "$AI_INTERCOM_HOME/inbox/pending/$PPID" ] || exit 0; `;
     return (await this.#ask({
       do: "hook",
-      command: `${guard}exec "${binary}" check-inbox --format hook`,
+      command: `${guard}exec "${this.#program}" check-inbox --format hook`,
       input,
     })) as string;
   }

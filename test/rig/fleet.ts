@@ -19,7 +19,7 @@ export class Machine {
   readonly #root: string;
   readonly #servers: Server[] = [];
   readonly #agents: ScriptedAgent[] = [];
-  /** its commands and servers run this; its agents always the program under test */
+  /** its commands and servers run this; its agents the program under test, unless they name another */
   program = binary;
 
   constructor(
@@ -127,9 +127,10 @@ export class Machine {
   }
 
   /** A scripted agent: a process of its own with its MCP server and the installed hook commands. */
-  async agent(project: string, options: { listed?: boolean } = {}): Promise<ScriptedAgent> {
+  async agent(project: string, options: { listed?: boolean; program?: string } = {}): Promise<ScriptedAgent> {
     await mkdir(this.directory(project), { recursive: true });
-    const agent = await ScriptedAgent.start({ cwd: this.directory(project), env: this.env });
+    const { program = binary } = options;
+    const agent = await ScriptedAgent.start({ cwd: this.directory(project), env: this.env, program });
     this.#agents.push(agent);
     if (options.listed !== false) await agent.listed();
     return agent;

@@ -1,8 +1,10 @@
 // A release as install.sh and self-upgrade find it: a folder of compressed programs with SHA256SUMS, on disk or
 // served on loopback; and the ways in which one can be wrong.
 import { createHash } from "node:crypto";
-import { readdir } from "node:fs/promises";
+import { chmod, copyFile, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { binary } from "./binary.ts";
+import type { Machine } from "./fleet.ts";
 
 /** `ai-intercom-VERSION-TARGET.gz` for each file; the sums are written over all that is there. */
 export async function release(folder: string, files: Record<string, string | Uint8Array>): Promise<void> {
@@ -23,6 +25,33 @@ export async function release(folder: string, files: Record<string, string | Uin
 /** A stand-in that tells its version and writes down what it was asked to do. */
 export const program = (version: string, calls = "/dev/null"): string =>
   `#!/bin/sh\necho "$@" >>"${calls}"\n[ "$1" != --version ] || echo "${version}"\n`;
+
+/** Gives a machine a program of its own, as install.sh leaves it. Returns its folder. */
+export async function installed(machine: Machine, from = binary): Promise<string> {
+  const bin = `${machine.home}-bin`;
+  await mkdir(bin, { recursive: true });
+  await copyFile(from, `${bin}/ai-intercom`);
+  await chmod(`${bin}/ai-intercom`, 0o755);
+  machine.program = `${bin}/ai-intercom`;
+  return bin;
+}
+
+/** Builds this source as another version; `--next`: as the release after this one. */
+export function built(version: string, out: string, ...flags: string[]): string {
+  const { exitCode, stderr } = Bun.spawnSync(
+    [process.execPath, "build.ts", "--as", version, "--out", out, ...flags],
+    { cwd: join(import.meta.dir, "../..") },
+  );
+  if (exitCode !== 0) throw new Error(stderr.toString());
+  return out;
+}
+
+/** An address that outlives a restart of who listens there. */
+export function freeAddress(): string {
+  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  probe.stop(true);
+  return `127.0.0.1:${probe.port}`;
+}
 
 /** Serves a folder on loopback; `cut` names a file whose connection breaks half way. */
 export function serveRelease(folder: string, cut?: string) {

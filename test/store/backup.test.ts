@@ -48,7 +48,7 @@ test("the copy holds what was there, the write-ahead log included, is private, a
   expect(() => migrate(db, path, steps.slice(0, 2))).toThrow(
     expect.objectContaining({
       code: "bad_config",
-      hint: expect.stringContaining(`rm -f ${path}-wal ${path}-shm; mv ${copy} ${path}`),
+      hint: expect.stringMatching(new RegExp(`${copy}, .* ai-intercom self-upgrade --restore$`)),
     }),
   );
   expect(contents(path, "PRAGMA user_version")).toEqual([{ user_version: 4 }]);

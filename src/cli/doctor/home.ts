@@ -15,6 +15,8 @@ const mb = 1024 * 1024;
 /** bytes */
 const lowDiskBytes = 100 * mb;
 const fullDiskBytes = 10 * mb;
+/** ms in which a daemon that runs may still remove what an ended agent left */
+const settlingMs = 60_000;
 
 export const homeChecks: ((seen: Observed) => Check[])[] = [
   checkHome,
@@ -24,6 +26,7 @@ export const homeChecks: ((seen: Observed) => Check[])[] = [
   checkKey,
   checkSocketPath,
   checkSetAside,
+  checkStaleNames,
 ];
 
 /** Directories that the daemon refuses to use unless they are ours and private. */
@@ -165,6 +168,20 @@ function checkSetAside({ paths }: Observed): Check[] {
       return [warn("stale_file", `${path} was left by process ${writer}, which is gone`, `rm ${word}`)];
     return [];
   });
+}
+
+/** Markers and bells are named after their agent's process; the daemon removes them, unless it was killed. */
+function checkStaleNames({ paths: { pending, bell } }: Observed): Check[] {
+  return [pending, bell].flatMap((directory) =>
+    namesIn(directory).flatMap((name) => {
+      const path = `${directory}/${name}`;
+      const stat = look(path);
+      const gone = /^[1-9]\d*$/.test(name) && !identify(Number(name));
+      if (!stat || !gone || Date.now() - stat.mtimeMs < settlingMs) return [];
+      const text = `${path} is of process ${name}, which is gone`;
+      return [warn("stale_file", text, `rm ${shellWord(path)}   # or start the daemon: it does so`)];
+    }),
+  );
 }
 
 function filesIn({ home, inbox }: HomePaths): { path: string; stat: Stats }[] {

@@ -2,7 +2,7 @@
 // cannot be seen is a value.
 import { existsSync } from "node:fs";
 import { z } from "zod";
-import { Checkup, type SessionCheckup } from "../../protocol/checkup.ts";
+import { Checkup, PingAnswer, type SessionCheckup } from "../../protocol/checkup.ts";
 import { IntercomError, toIntercomError } from "../../protocol/errors.ts";
 import { DaemonHealth } from "../../protocol/local-api.ts";
 import { type Config, defaultHubUrl, inspectConfig } from "../../system/config.ts";
@@ -18,6 +18,9 @@ type HubSeen =
   | { is: "away"; at: string; why: string; late: boolean }
   | { is: "foreign"; at: string };
 
+/** `server`: what the session's MCP server says of itself; undefined where there is none to ask. */
+export type SessionSeen = SessionCheckup & { server: PingAnswer | undefined };
+
 export type Observed = {
   paths: HomePaths;
   config: { config: Config; file: string; present: boolean; unknown: string[] } | IntercomError;
@@ -25,7 +28,7 @@ export type Observed = {
   /** undefined: nobody can say where the hub is */
   hub: HubSeen | undefined;
   /** undefined: the daemon does not tell */
-  sessions: SessionCheckup[] | undefined;
+  sessions: SessionSeen[] | undefined;
 };
 
 export async function observe(): Promise<Observed> {
@@ -40,11 +43,22 @@ export async function observe(): Promise<Observed> {
   return { paths, config, daemon, hub, sessions };
 }
 
-async function askSessions(paths: HomePaths): Promise<SessionCheckup[] | undefined> {
+async function askSessions(paths: HomePaths): Promise<SessionSeen[] | undefined> {
   try {
-    return Checkup.parse(await ask(paths, "/api/checkup")).sessions;
+    const { sessions } = Checkup.parse(await ask(paths, "/api/checkup"));
+    return await Promise.all(
+      sessions.map(async (one) => ({ ...one, server: one.servers > 0 ? await ping(paths, one) : undefined })),
+    );
   } catch {
     return undefined; // a daemon of an older version: its version is a finding of its own
+  }
+}
+
+async function ping(paths: HomePaths, { session_id }: SessionCheckup): Promise<PingAnswer | undefined> {
+  try {
+    return PingAnswer.parse(await ask(paths, `/api/session/${session_id}/ping`, true));
+  } catch {
+    return undefined; // it ended meanwhile, or the daemon is older
   }
 }
 
@@ -64,8 +78,12 @@ async function askHealth(paths: HomePaths): Promise<Observed["daemon"]> {
   }
 }
 
-function ask(paths: HomePaths, path: string): Promise<unknown> {
-  return requestOverSocket(paths.daemonSocket, "daemon_unreachable", { path, timeoutMs: lookTimeoutMs });
+function ask(paths: HomePaths, path: string, post = false): Promise<unknown> {
+  return requestOverSocket(paths.daemonSocket, "daemon_unreachable", {
+    path,
+    timeoutMs: lookTimeoutMs,
+    ...(post ? { method: "POST", body: {} } : {}),
+  });
 }
 
 /** Where the daemon dials; without a daemon this host's own hub, or what the configuration says. */

@@ -1,29 +1,32 @@
 // Each open session: whether its hooks were seen, whether it can be woken, what waits for it and why.
 import { integrationOf } from "../../integrations/integration.ts";
-import type { SessionCheckup } from "../../protocol/checkup.ts";
+import { version } from "../../protocol/version.ts";
 import { type Check, ok, warn } from "./check.ts";
-import type { Observed } from "./observed.ts";
+import type { Observed, SessionSeen } from "./observed.ts";
 
 /** ms after its start in which a session's hook and server may still come */
 const settlingMs = 5_000;
 /** rings without an answer after which the agent counts as deaf */
 const deafAfterRings = 3;
 
+const reconnect = "reconnect ai-intercom in that session (/mcp), or restart it";
+
 export function checkSessions({ sessions }: Observed): Check[] {
   return (sessions ?? []).flatMap(checkSession);
 }
 
-function checkSession(session: SessionCheckup): Check[] {
-  const problems = [noHooks(session), noServer(session), notWoken(session), mailWaits(session)];
+function checkSession(session: SessionSeen): Check[] {
+  const problems = [noHooks, noServer, serverSays, notWoken, mailWaits].map((look) => look(session));
   const found = problems.filter((check) => check !== undefined);
   return found.length > 0 ? found : [ok("session", `${session.address}: ${describe(session)}`)];
 }
 
-function describe({ agent, status, hooks_seen, wake, unread, rings }: SessionCheckup): string {
+function describe({ agent, status, hooks_seen, wake, unread, rings, server }: SessionSeen): string {
   const parts = [
     agent,
     status,
     hooks_seen ? "hooks seen" : "reads by intercom_check_inbox",
+    ...(server?.status === "pong" ? [`MCP server ${server.version}`] : []),
     { socket: "woken by its socket", hook: "woken by a hook that waits", none: "not woken" }[wake],
     unread === 0 ? "no unread mail" : `${unread} unread, on their way`,
   ];
@@ -35,11 +38,11 @@ function isKnown(agent: string): boolean {
   return integrationOf(agent).supportsHook("SessionStart");
 }
 
-function isSettling({ registered_at }: SessionCheckup): boolean {
+function isSettling({ registered_at }: SessionSeen): boolean {
   return Date.now() - Date.parse(registered_at) < settlingMs;
 }
 
-function noHooks(session: SessionCheckup): Check | undefined {
+function noHooks(session: SessionSeen): Check | undefined {
   const { address, agent, hooks_seen } = session;
   if (hooks_seen || !isKnown(agent) || isSettling(session)) return undefined;
   return warn(
@@ -49,18 +52,39 @@ function noHooks(session: SessionCheckup): Check | undefined {
   );
 }
 
-function noServer(session: SessionCheckup): Check | undefined {
+function noServer(session: SessionSeen): Check | undefined {
   const { address, agent, servers } = session;
   if (servers > 0 || !isKnown(agent) || isSettling(session)) return undefined;
   return warn(
     "session_no_server",
     `${address}: its MCP server is gone; it has no tools and cannot be woken`,
-    "reconnect ai-intercom in that session (/mcp), or restart it",
+    reconnect,
   );
 }
 
-function notWoken(session: SessionCheckup): Check | undefined {
-  const { address, agent, servers, wake } = session;
+function serverSays({ address, server }: SessionSeen): Check | undefined {
+  if (server?.status === "no_answer")
+    return warn(
+      "session_server_silent",
+      `${address}: its MCP server is connected and does not answer`,
+      reconnect,
+    );
+  if (server?.status !== "pong" || server.version === version) return undefined;
+  return warn(
+    "session_server_version",
+    `${address}: its MCP server is ${server.version}, this program ${version}`,
+    `it works on; for what is new: ${reconnect}`,
+  );
+}
+
+function notWoken(session: SessionSeen): Check | undefined {
+  const { address, agent, servers, wake, server } = session;
+  if (server?.status === "pong" && (server.wake === "missing" || server.wake === "foreign"))
+    return warn(
+      "session_not_woken",
+      `${address}: its messaging socket is ${server.wake === "missing" ? "gone" : "not a socket of this user"}; when idle, its mail waits for its next prompt or tool call`,
+      "restart that session",
+    );
   if (wake !== "none" || servers === 0 || integrationOf(agent).wakeState === undefined) return undefined;
   return warn(
     "session_not_woken",
@@ -77,7 +101,7 @@ function mailWaits({
   unread,
   waits,
   rings,
-}: SessionCheckup): Check | undefined {
+}: SessionSeen): Check | undefined {
   if (waits === undefined) return undefined;
   const text = `${address}: ${unread} unread: ${waits}`;
   if (status === "waiting")

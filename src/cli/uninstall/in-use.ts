@@ -8,6 +8,16 @@ import type { HomePaths } from "../../system/paths.ts";
 import { isAlive } from "../../system/process.ts";
 import type { ServiceManager } from "../service/manager.ts";
 
+/** Throws `conflict`: a mission's agent would go on with nobody to answer to, whether the home stays or not. */
+export function refuseMissions({ missions }: HomePaths): void {
+  const [mission, ...more] = runningMissions(missions);
+  if (!mission) return;
+  const others = more.length > 0 ? ` (and ${more.length} more)` : "";
+  throw new IntercomError("conflict", `mission ${mission.id} runs, as process ${mission.pid}${others}`, {
+    hint: `wait for its end, or: ai-intercom missions cancel ${mission.id}; where no daemon runs: kill ${mission.pid}`,
+  });
+}
+
 /** Throws `conflict` that says how to end it. What the services run is theirs to stop. */
 export async function refuseInUse(paths: HomePaths, services: readonly ServiceManager[]): Promise<void> {
   const served = await Promise.all(services.map(async (manager) => (await manager.status()).pid));
@@ -18,11 +28,6 @@ export async function refuseInUse(paths: HomePaths, services: readonly ServiceMa
         hint: `stop it first: kill ${pid}; or keep the data: ai-intercom uninstall --all --keep-data`,
       });
   }
-  const [mission] = runningMissions(paths.missions);
-  if (mission)
-    throw new IntercomError("conflict", `mission ${mission.id} runs, as process ${mission.pid}`, {
-      hint: `wait for its end, or: ai-intercom missions cancel ${mission.id}`,
-    });
 }
 
 /** The lock tells, not the number in it: a pid is used again. */
