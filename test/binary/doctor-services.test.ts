@@ -154,7 +154,7 @@ describe("sessions", () => {
 
   test("an MCP server that hangs; a messaging socket that is gone", async () => {
     const machine = await fleet.join(`h${++made}`);
-    machine.extraEnv.CLAUDE_CODE_MESSAGING_SOCKET = `${fleet.root}/nobody.sock`;
+    machine.extraEnv.AGENT_SOCKET = `${fleet.root}/nobody.sock`;
     const agent = await machine.agent("lame");
     const lame = await reported(machine, "session_not_woken");
     expect(lame.text("session_not_woken")).toContain("its messaging socket is gone");
