@@ -3,7 +3,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { createServer } from "node:net";
 import { claude } from "../../src/integrations/claude.ts";
-import { identify } from "../../src/system/process.ts";
+import { identify, variableOf } from "../../src/system/process.ts";
 import { waitFor } from "../rig/wait";
 import { type TestHome, testHome, write } from "./claude-home.ts";
 
@@ -13,9 +13,11 @@ afterAll(() => {
 });
 
 /** A process that stands for the agent, started with `env`. */
-function agentWith(env: Record<string, string> = {}) {
+async function agentWith(env: Record<string, string> = {}) {
   const child = Bun.spawn(["sleep", "600"], { env: { PATH: process.env.PATH ?? "", ...env } });
   children.push(child);
+  // a moment after the start the kernel does not show it yet
+  await waitFor("its environment", () => variableOf(child.pid, "PATH"));
   const found = identify(child.pid);
   if (!found) throw new Error("the process that stands for an agent is gone");
   return found;
@@ -60,9 +62,9 @@ describe.skipIf(process.platform !== "linux")("on Linux", () => {
       false,
     ],
   ];
-  test.each(cases)("%s", (_, inherited, registered, path, own) => {
+  test.each(cases)("%s", async (_, inherited, registered, path, own) => {
     const home = testHome();
-    const agent = agentWith(inherited === undefined ? {} : { CLAUDE_CODE_MESSAGING_SOCKET: inherited });
+    const agent = await agentWith(inherited === undefined ? {} : { CLAUDE_CODE_MESSAGING_SOCKET: inherited });
     if (registered) registry(home, agent, registered);
     const env = serverEnv(home, path);
     expect(claude.wakeRoute(env, agent) !== undefined).toBe(own);
@@ -76,7 +78,7 @@ describe.skipIf(process.platform !== "linux")("on Linux", () => {
     const server = createServer((connection) => connection.on("data", (bytes) => (heard += bytes)));
     await new Promise<void>((resolve) => server.listen(path, resolve));
     try {
-      const agent = agentWith();
+      const agent = await agentWith();
       registry(home, agent, { messagingSocketPath: path });
       const env = serverEnv(home, path);
       expect(claude.wakeState?.(env, agent)).toBe("ready");
