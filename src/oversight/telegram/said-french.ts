@@ -48,10 +48,10 @@ export const french: Record<string, string> = {
   "ask the person at the hub for an invite code": "demandez un code d'invitation à la personne du hub",
   "ask the person at the hub for a new invite code, then: ai-intercom join CODE":
     "demandez un nouveau code d'invitation à la personne du hub, puis : ai-intercom join CODE",
-  "choose another name: ai-intercom join CODE --machine-id NAME":
-    "choisissez un autre nom : ai-intercom join CODE --machine-id NOM",
-  "codes work once and for 10 minutes; ask for a new one: ai-intercom invite":
-    "un code sert une fois, pendant 10 minutes ; demandez-en un autre : ai-intercom invite",
+  "choose another name: the same command with --machine-id NAME":
+    "choisissez un autre nom : la même commande avec --machine-id NOM",
+  "codes work once and for 10 minutes; for a new one, at the hub: ai-intercom invite":
+    "les codes servent une fois et pendant 10 minutes ; pour un nouveau, au hub : ai-intercom invite",
   "codes work once and for 10 minutes; ask for a new one at the hub: ai-intercom login":
     "un code sert une fois, pendant 10 minutes ; demandez-en un autre au hub : ai-intercom login",
   "log in: ai-intercom login CODE (a code comes from `ai-intercom login` at the hub)":
