@@ -14,6 +14,7 @@ const Entry = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("receipt"), receipt: Receipt }),
 ]);
 export type OutboxEntry = z.infer<typeof Entry>;
+type RouteEntry = Extract<OutboxEntry, { kind: "route" }>;
 
 /** entries sent and gone are dropped from the file when it exceeds this many bytes */
 const compactAboveBytes = 1024 * 1024;
@@ -21,7 +22,11 @@ const compactAboveBytes = 1024 * 1024;
 export class Outbox {
   readonly #path: string;
   #fd: number;
-  #entries: OutboxEntry[];
+  readonly #entries: OutboxEntry[];
+  /** what is asked of each message that comes or goes, so that no answer walks over all that waits */
+  readonly #routes = new Map<string, RouteEntry>();
+  readonly #senders = new Map<string, number>();
+  readonly #returning = new Map<string, number>();
   #bytes: number;
   /** a file that is long because much waits is not written anew for each entry that goes */
   #compactAbove: number;
@@ -34,6 +39,7 @@ export class Outbox {
     this.#entries = entries;
     this.#bytes = bytes;
     this.#compactAbove = Math.max(compactAboveBytes, 2 * bytes);
+    for (const entry of entries) this.#count(entry, 1);
   }
 
   static open(path: string): Outbox {
@@ -53,31 +59,26 @@ export class Outbox {
 
   /** messages of our agents among the entries */
   get routes(): number {
-    return this.#entries.filter((entry) => entry.kind === "route").length;
+    return this.#routes.size;
   }
 
   /** sessions that wrote what still waits here */
   senders(): Set<string> {
-    return new Set(this.#entries.flatMap((entry) => (entry.kind === "route" ? [entry.session_id] : [])));
+    return new Set(this.#senders.keys());
   }
 
   /** Mail of this session is on its way back to the hub, which must have it before it sends anything after it. */
   isReturning(sessionId: string): boolean {
-    return this.#entries.some(
-      (entry) =>
-        entry.kind === "receipt" &&
-        entry.receipt.state === "queued" &&
-        entry.receipt.session_id === sessionId,
-    );
+    return this.#returning.has(sessionId);
   }
 
-  find(messageId: string): Extract<OutboxEntry, { kind: "route" }> | undefined {
-    return this.findRoute(({ payload }) => payload.message_id === messageId);
+  find(messageId: string): RouteEntry | undefined {
+    return this.#routes.get(messageId);
   }
 
   /** The oldest message that waits here and is meant. */
-  findRoute(isMeant: (input: RouteInput) => boolean): Extract<OutboxEntry, { kind: "route" }> | undefined {
-    for (const entry of this.#entries) if (entry.kind === "route" && isMeant(entry.input)) return entry;
+  findRoute(isMeant: (input: RouteInput) => boolean): RouteEntry | undefined {
+    for (const entry of this.#routes.values()) if (isMeant(entry.input)) return entry;
     return undefined;
   }
 
@@ -102,7 +103,10 @@ export class Outbox {
     }
     crashPoint("outbox.after-write");
     this.#bytes += bytes.length;
-    this.#entries.push(...entries);
+    for (const entry of entries) {
+      this.#entries.push(entry);
+      this.#count(entry, 1);
+    }
     this.onAdd();
   }
 
@@ -116,7 +120,7 @@ export class Outbox {
 
   /** The hub has answered for the oldest `count` entries. */
   drop(count: number): void {
-    this.#entries.splice(0, count);
+    for (const entry of this.#entries.splice(0, count)) this.#count(entry, -1);
     crashPoint("outbox.before-drop");
     if (this.#entries.length === 0) {
       ftruncateSync(this.#fd, 0);
@@ -130,6 +134,18 @@ export class Outbox {
     closeSync(this.#fd);
   }
 
+  #count(entry: OutboxEntry, by: 1 | -1): void {
+    if (entry.kind === "receipt") {
+      const { state, session_id } = entry.receipt;
+      if (state === "queued") tally(this.#returning, session_id, by);
+      return;
+    }
+    const { message_id } = entry.input.payload;
+    if (by === 1) this.#routes.set(message_id, entry);
+    else if (this.#routes.get(message_id) === entry) this.#routes.delete(message_id);
+    tally(this.#senders, entry.session_id, by);
+  }
+
   #rewrite(): void {
     const text = this.#entries.map((entry) => `${JSON.stringify(entry)}\n`).join("");
     replaceFile(this.#path, text);
@@ -138,6 +154,12 @@ export class Outbox {
     this.#bytes = Buffer.byteLength(text);
     this.#compactAbove = Math.max(compactAboveBytes, 2 * this.#bytes);
   }
+}
+
+function tally(counts: Map<string, number>, key: string, by: 1 | -1): void {
+  const count = (counts.get(key) ?? 0) + by;
+  if (count > 0) counts.set(key, count);
+  else counts.delete(key);
 }
 
 function openAppend(path: string): number {

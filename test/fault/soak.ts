@@ -17,6 +17,8 @@ const perThread = 20;
 const textLength = 200;
 /** ms; what a session reads at a time is then as much as one answer carries, at most */
 const readEveryMs = 1_000;
+/** messages that may be on their way at once: a hub that stalls for 4 s must not let them pile up without end */
+const mostUnderWay = 4_000;
 const sampleEveryMs = 5_000;
 const tellEveryMs = 60_000;
 /** part of the messages after which the programs count as warm, and how far the rest may lie above that */
@@ -97,6 +99,7 @@ class Member {
       const pair = soak.pair(this.address, peer.address);
       let thread: string | undefined;
       for (let left = perThread; left > 0 && soak.begun < soak.goal; left--) {
+        while (soak.begun - soak.read >= mostUnderWay) await Bun.sleep(20);
         soak.begun += 1;
         const message = `#${pair.sent}# ${"x".repeat(textLength)}`;
         const given = thread ? { thread_id: thread, message } : { to: peer.address, message };
