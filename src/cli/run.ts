@@ -2,7 +2,7 @@
 import { Daemon } from "../daemon/daemon.ts";
 import { Hub } from "../hub/hub.ts";
 import { IntercomError } from "../protocol/errors.ts";
-import { type Config, describeConfig, loadConfig } from "../system/config.ts";
+import { type Config, defaultHubUrl, describeConfig, loadConfig } from "../system/config.ts";
 import { privateDirectory } from "../system/files.ts";
 import { loadOrCreateMachineKey } from "../system/keys.ts";
 import { takeLock } from "../system/lock.ts";
@@ -42,6 +42,7 @@ export const standalone = command({
   run: serving(async (args, server) => {
     const settings = settingsOf(args);
     const paths = homePaths();
+    refuseJoined(settings, paths.config);
     for (const directory of [paths.home, paths.run]) privateDirectory(directory);
     keepLog(paths.logs, "standalone");
     // what can stop the daemon is looked at before the hub opens anything
@@ -134,6 +135,14 @@ export const checkInbox = command({
   examples: ["ai-intercom check-inbox --format json --session s-20261122-1a2b3c"],
   run: async () => {},
 });
+
+/** A hub of its own would take what waits here for the hub that this machine has joined. */
+function refuseJoined({ mode, hub }: Config, file: string): void {
+  if (mode !== "daemon") return;
+  throw new IntercomError("conflict", `this machine has joined the hub at ${hub.url ?? defaultHubUrl}`, {
+    hint: `ai-intercom daemon   # or, to leave that hub for one of its own: mode: standalone, and no hub.url, in ${file}`,
+  });
+}
 
 function settingsOf(args: { config?: string; listen?: string }): Config {
   const settings = loadConfig(args.config === undefined ? {} : { file: args.config });

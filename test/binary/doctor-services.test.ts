@@ -1,6 +1,7 @@
 // `doctor` on what runs: hub, daemon, link, sessions, agent CLIs, each in every state that is not fine.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { appendFile, chmod, cp, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { dirname } from "node:path";
 import { binary } from "../rig/binary";
 import { type DoctorReport, doctor } from "../rig/doctor";
 import { Fleet, type Machine } from "../rig/fleet";
@@ -134,6 +135,13 @@ describe("machines of a hub", () => {
     expect(report.fix("hub_unreachable")).toContain("hub.url");
     expect(report.fix("link_connecting")).toContain("start the hub");
     expect(report.fix("outbox_waiting")).toContain("nothing is lost");
+    // a hub of its own would swallow what waits for the other
+    expect(JSON.stringify(report)).not.toContain("standalone");
+    const second = await far.run(["standalone"]);
+    expect([second.code, second.out]).toEqual([1, ""]);
+    expect(second.err).toContain("error: this machine has joined the hub at http://127.0.0.1:");
+    expect(second.err).toContain("try: ai-intercom daemon");
+    expect(await Bun.file(`${far.home}/hub.db`).exists()).toBe(false);
   }, 60_000);
 });
 
@@ -246,7 +254,8 @@ describe("agent CLIs and the program itself", () => {
   });
 
   test("not on the PATH, or another one there", async () => {
-    expect((await doctor(newHome({ PATH: "/nowhere" }))).fix("program_not_on_path")).toContain("ln -sf");
+    const { fix } = await doctor(newHome({ PATH: "/nowhere" }));
+    expect(fix("program_not_on_path")).toStartWith(`export PATH=${dirname(binary)}:"$PATH"`);
     const other = await mkdtemp(`${fleet.root}/bin-`);
     await Bun.write(`${other}/ai-intercom`, "#!/bin/sh\n");
     await chmod(`${other}/ai-intercom`, 0o755);

@@ -1,7 +1,7 @@
 // This program on the PATH, and in each agent CLI of this machine: hooks and MCP entry there and current (which
 // includes the path in the hooks' guard), and nothing in the agent's settings that switches them off.
 import { existsSync, realpathSync } from "node:fs";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { type CheckReport, type Integration, integrations } from "../../integrations/integration.ts";
 import { toIntercomError } from "../../protocol/errors.ts";
 import { version } from "../../protocol/version.ts";
@@ -28,7 +28,7 @@ function checkPath(program: string): Check[] {
       warn(
         "program_not_on_path",
         "ai-intercom is not on the PATH",
-        `mkdir -p ~/.local/bin && ln -sf ${shellWord(program)} ~/.local/bin/ai-intercom, and have ~/.local/bin on the PATH`,
+        `export PATH=${shellWord(dirname(program))}:"$PATH"   # and in your shell's profile, to stay`,
       ),
     ];
   if (realpathSync(found) === realpathSync(program)) return [ok("program", found)];
@@ -36,7 +36,7 @@ function checkPath(program: string): Check[] {
     warn(
       "program_other",
       `the PATH leads to ${found}, this is ${program}`,
-      `ln -sf ${shellWord(program)} ${shellWord(found)}   # or use that one`,
+      `ln -sf ${shellWord(realpathSync(program))} ${shellWord(found)}   # or use that one`,
     ),
   ];
 }

@@ -46,19 +46,18 @@ function checkDaemon({ paths, daemon, config }: Observed): Check[] {
       fail(
         "daemon_silent",
         `process ${holder} holds the daemon's lock, but ${daemon.message}`,
-        `kill ${holder}; ai-intercom standalone   # or: ai-intercom daemon; kill -9 where it does not end`,
+        `kill ${holder}; ${startOf(config)}   # kill -9 where it does not end`,
       ),
     ];
-  return [
-    fail(
-      "daemon_unreachable",
-      `no daemon runs in ${paths.home}`,
-      "ai-intercom standalone   # or, on a joined machine: ai-intercom daemon",
-    ),
-  ];
+  return [fail("daemon_unreachable", `no daemon runs in ${paths.home}`, startOf(config))];
 }
 
-function checkHub({ hub, paths }: Observed): Check[] {
+/** What serves in this home, by its configuration: a joined machine must not get a hub of its own. */
+function startOf(config: Observed["config"]): string {
+  return `ai-intercom ${config instanceof IntercomError ? "standalone" : config.config.mode}`;
+}
+
+function checkHub({ hub, paths, config }: Observed): Check[] {
   if (!hub) return [];
   switch (hub.is) {
     case "hub": {
@@ -92,12 +91,14 @@ function checkHub({ hub, paths }: Observed): Check[] {
           fail(
             "hub_silent",
             `process ${holder} holds the hub's lock, but ${hub.at}: ${hub.why}`,
-            `kill ${holder}; ai-intercom standalone   # or: ai-intercom hub; kill -9 where it does not end`,
+            `kill ${holder}; ${startOf(config)}   # kill -9 where it does not end`,
           ),
         ];
-      const fix = isLoopback(hub.at)
-        ? "ai-intercom standalone   # or, for a hub elsewhere: hub.url in config.yml"
-        : `start the hub at ${hub.at}, or correct hub.url in ${paths.config}`;
+      const isJoined = !(config instanceof IntercomError) && config.config.mode === "daemon";
+      const fix =
+        isLoopback(hub.at) && !isJoined
+          ? `${startOf(config)}   # or, for a hub elsewhere: hub.url in ${paths.config}`
+          : `start the hub at ${hub.at}, or correct hub.url in ${paths.config}`;
       return [fail("hub_unreachable", `${hub.at}: ${hub.why}`, fix)];
     }
     default:
