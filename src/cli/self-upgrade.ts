@@ -25,7 +25,7 @@ const tryMs = 20_000;
 export const selfUpgrade = command({
   name: "self-upgrade",
   description:
-    "replace this program by the latest release, verified; a hub and daemon that run take it up in place, and get the old one back when they are not well",
+    "replace this program by the latest release, verified; a hub and daemon that run take it up in place, and the old one is put back when they are not well; what has ended by then, its service starts again, or you",
   args: {
     version: { type: "string", description: "this version instead of the latest", valueHint: "V" },
     check: { type: "boolean", default: false, description: "only say what there is" },

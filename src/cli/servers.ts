@@ -55,7 +55,7 @@ export async function well(server: Running, wanted: string, patienceMs: number):
   }
   throw new IntercomError(
     "internal",
-    `the ${server.roles.join(" and ")} is not well after the restart: ${last}`,
+    `the ${server.roles.join(" and ")} ${server.roles.length > 1 ? "are" : "is"} not well after the restart: ${last}`,
   );
 }
 
