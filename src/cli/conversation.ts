@@ -7,7 +7,7 @@ import type { HubInput } from "../protocol/hub-api.ts";
 import { newMessageId, newThreadId, ThreadId } from "../protocol/ids.ts";
 import { ChatAnswer, History, InboxRecord, PersonInbox } from "../protocol/message.ts";
 import { MissionId } from "../protocol/mission.ts";
-import { isLate } from "../system/socket.ts";
+import { isUncertain } from "../system/socket.ts";
 import { actAsPerson, askDaemon, askFacts } from "./access.ts";
 import { command, json, limitOf, textOf } from "./command.ts";
 import { showCourse } from "./missions.ts";
@@ -176,7 +176,7 @@ async function route(input: HubInput<"route">): Promise<ChatAnswer> {
   try {
     return ChatAnswer.parse(await actAsPerson("route", input));
   } catch (error) {
-    if (!isLate(error)) throw error;
+    if (!isUncertain(error)) throw error;
     throw new IntercomError(error.code, `${error.message}; whether it took the message is not known`, {
       hint: `before you send it again: ai-intercom status ${input.payload.message_id}`,
       cause: error,

@@ -8,7 +8,7 @@ import { RegisterAnswer, type RegisterSession, SessionEvent, ToolAnswer } from "
 import type { ToolName } from "../protocol/tools.ts";
 import { version } from "../protocol/version.ts";
 import { log } from "../system/log.ts";
-import { isLate, linesOf, openOverSocket, requestOverSocket } from "../system/socket.ts";
+import { isUncertain, linesOf, openOverSocket, requestOverSocket } from "../system/socket.ts";
 import { background, backoff, delay } from "../system/wait.ts";
 
 /** ms a tool call waits for a daemon that was there and is restarting */
@@ -18,7 +18,7 @@ const firstPatienceMs = 2_000;
 /** ms a tool call may take at the daemon, which waits 4 s for the hub */
 const callTimeoutMs = 10_000;
 
-/** tools whose call a hanging daemon may carry out after all */
+/** tools whose call a daemon that did not answer may have carried out, or may yet */
 const sending = new Set<string>(["intercom_chat", "intercom_reply"] satisfies ToolName[]);
 
 export type SessionClientOptions = {
@@ -54,14 +54,19 @@ export class SessionClient {
   async call(tool: string, given: unknown): Promise<ToolAnswer> {
     const message_id = newMessageId();
     const body = { pid: this.#options.registration().pid, message_id, arguments: given };
+    let mayBeTaken = false;
     try {
       const answer = await this.#patiently(async () => {
         if (!this.#session) await this.#register();
-        return this.#post(`/api/tool/${tool}`, body);
+        return this.#post(`/api/tool/${tool}`, body).catch((error: unknown) => {
+          mayBeTaken ||= isUncertain(error);
+          throw error;
+        });
       });
       return ToolAnswer.parse(answer);
     } catch (error) {
-      throw isLate(error) && sending.has(tool) ? maybeSent(error, message_id) : error;
+      const unheard = error instanceof IntercomError && error.code === "daemon_unreachable";
+      throw unheard && mayBeTaken && sending.has(tool) ? maybeSent(error, message_id) : error;
     }
   }
 
@@ -144,9 +149,9 @@ export class SessionClient {
   }
 }
 
-function maybeSent(late: IntercomError, messageId: string): IntercomError {
-  return new IntercomError(late.code, `${late.message}; whether it took the message is not known`, {
+function maybeSent(unheard: IntercomError, messageId: string): IntercomError {
+  return new IntercomError(unheard.code, `${unheard.message}; whether it took the message is not known`, {
     hint: `before you send it again: intercom_status(message_id="${messageId}")`,
-    cause: late,
+    cause: unheard,
   });
 }

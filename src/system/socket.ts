@@ -61,6 +61,15 @@ export function isLate(error: unknown): error is IntercomError {
   return error instanceof IntercomError && isTimeout(error.cause);
 }
 
+/** Nobody was there to take it; after any other failure what was asked may be done, or be done yet. */
+const notTaken = ["ENOENT", "ECONNREFUSED", "FailedToOpenSocket", "ConnectionRefused"];
+
+/** The other side may have taken the request: it was there, and its answer did not come. */
+export function isUncertain(error: unknown): error is IntercomError {
+  if (!(error instanceof IntercomError) || !(error.cause instanceof Error)) return false;
+  return !notTaken.some((code) => isErrno(error.cause, code));
+}
+
 function isTimeout(error: unknown): boolean {
   return error instanceof Error && error.name === "TimeoutError";
 }

@@ -124,8 +124,8 @@ export class SimAgent {
       const { status, message_id, thread_id, error, reason } = ChatAnswer.parse(result);
       sent.id = message_id;
       sent.answer = [status, error ?? reason].filter(Boolean).join(": ");
-      sent.outcome =
-        status === "delivered" || status === "queued" || status === "held" ? "accepted" : "refused";
+      if (status === "delivered" || status === "queued" || status === "held") sent.outcome = "accepted";
+      else sent.outcome = error?.includes("whether it took the message is not known") ? "unknown" : "refused";
       return { sent, thread: thread_id };
     } catch (error) {
       sent.outcome = "unknown";
