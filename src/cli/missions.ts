@@ -1,8 +1,8 @@
 // What missions do and did: the list, one mission whole, its course, and cancelling it.
 
-import { z } from "zod";
 import { IntercomError } from "../protocol/errors.ts";
 import {
+  Cancelled,
   MissionDetail,
   type MissionEntry,
   MissionHistory,
@@ -27,7 +27,6 @@ import {
 } from "./output.ts";
 
 const actions = ["show", "cancel"] as const;
-const Cancelled = z.object({ status: MissionStatus, reason: z.string().optional() });
 
 export const missions = command({
   name: "missions",

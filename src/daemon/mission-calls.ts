@@ -3,11 +3,11 @@
 import { z } from "zod";
 import { History, MessageStatus } from "../protocol/message.ts";
 import {
+  Cancelled,
   type MissionAnswer,
   MissionDetail,
   MissionHistory,
   type MissionRequest,
-  MissionStatus,
   missionIdFor,
 } from "../protocol/mission.ts";
 import type { ToolInput, ToolOutput } from "../protocol/tools.ts";
@@ -20,7 +20,6 @@ import type { Session } from "./sessions.ts";
 export type Call = { session: Session; messageId: string };
 type Parts = { sender: Sender; link: Link; outbox: Outbox; addressOf: (session: Session) => string };
 
-const Cancelled = z.object({ status: MissionStatus, reason: z.string().optional() });
 const Stored = z.object({ timestamp: z.string() });
 
 export class MissionCalls {

@@ -91,6 +91,10 @@ export const MissionAnswer = z.object({
 });
 export type MissionAnswer = z.infer<typeof MissionAnswer>;
 
+/** What a cancel answers: how the mission stands a moment later. */
+export const Cancelled = z.object({ status: MissionStatus, reason: z.string().optional() });
+export type Cancelled = z.infer<typeof Cancelled>;
+
 /** hub → daemon: one run of a mission. Everything that decides what is run stands here. */
 export const MissionOrder = z.object({
   mission_id: MissionId,

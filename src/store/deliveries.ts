@@ -211,10 +211,13 @@ export function expire(db: Database, at: string): StateRecord[] {
       return setState(db, row, {
         state: "expired",
         at,
-        reason: `nobody came for it: ${row.reason ?? "unread"}`,
+        reason: `${reasonAlone(row.reason ?? "unread")}, and nobody came for it`,
       });
     });
 }
+
+/** Why it waited, without what was promised while it did: `session ended; delivered if it resumes`. */
+const reasonAlone = (reason: string): string => reason.replace(/; delivered .*$/, "");
 
 export function dueNotices(db: Database, limit: number): DueNotice[] {
   return db

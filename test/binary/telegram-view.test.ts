@@ -77,5 +77,5 @@ test("language: fr: errors and hints of the hub are French here too, and stay En
     status: "no_active_session",
     reason: "no other session of solo/a is open",
   });
-  expect((await french.sees("y a-t-il quelqu'un ?")).text).toEndWith("Session: ⚠️ aucune session active");
+  expect((await french.sees("y a-t-il quelqu'un ?")).text).toEndWith("Session : ⚠️ aucune session active");
 }, 60_000);

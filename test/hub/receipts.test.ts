@@ -132,11 +132,28 @@ test("unread mail of an ended session expires after seven days; sender and perso
   await hub.hub.sweep();
   expect(await statusOf(hub, message_id)).toMatchObject({ status: "expired" });
   await mac.arrived(2);
-  expect(mac.texts().at(-1)).toContain("a expiré");
+  expect(mac.texts().at(-1)).toBe(
+    `Votre message ${message_id} à limn/api@s-b a expiré sans être remis : session ended, and nobody came for it. Écrivez de nouveau si nécessaire.`,
+  );
   const inbox = (await hub.person("GET", "/api/inbox?unread=true")).body.messages;
   expect(inbox).toMatchObject([{ from_agent: "hub", thread_id: human.body.thread_id }]);
   await hub.hub.sweep();
   expect(mac.received).toHaveLength(2);
+});
+
+test("what was promised to mail that waits is not said of mail that has expired", async () => {
+  await using hub = await startHub();
+  const { mac, limn } = await pair(hub);
+  await limn.presence();
+  const answer = await mac.chat("web@s-a", "limn/api@s-b", "late", { if_no_session: "queue" });
+  expect(answer.reason).toBe("session ended; delivered if it resumes");
+  hub.clock.offsetMs = 7 * 24 * 3600 * 1000 + 60_000;
+  await mac.request("heartbeat", {});
+  await hub.hub.sweep();
+  await mac.arrived(1);
+  expect(mac.texts()).toEqual([
+    `Your message ${answer.message_id} to limn/api@s-b expired undelivered: session ended, and nobody came for it. Write again if it still matters.`,
+  ]);
 });
 
 test("mail for a project's next session goes to the first that opens, and the thread with it", async () => {

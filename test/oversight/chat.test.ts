@@ -96,6 +96,19 @@ test("a person writes in a topic: the agents get it as human, and its state is s
   expect(stage.fake.shown().filter(({ text }) => text.includes("stop that"))).toEqual([]);
 });
 
+test("/chat to a machine that is away says that it waits, and why", async () => {
+  stage = await setStage();
+  stage.limn.peer.close();
+  await waitFor("limn to be away", () => !stage.hub.hub.view.isLinked("limn"));
+  const said = stage.fake.say("/chat limn/api@s-b hello");
+  const answer = await waitFor("its answer", () =>
+    stage.fake.shown().find(({ replyTo }) => replyTo === said),
+  );
+  expect(answer.text).toMatch(
+    /^📨 → limn\/api@s-b \[t-\S+\]\n⏳ queued \(machine limn is offline\): it is delivered by itself$/,
+  );
+});
+
 test("a word of the person lets go what the loop guard holds", async () => {
   stage = await setStage({ settings: { limits: { rate: 1e6, burst: 1e6, loop: 2 } } });
   const { thread } = await chat(stage, "one");

@@ -75,6 +75,8 @@ test("cards: a refused chat, one that waits, a mission that waits, is refused an
   limn.level = "once";
   await ask(mac, "web@s-a", "demande d'abord");
   const card = await fake.sees("🔐 Approbation");
+  for (const label of ["Tâche", "Répertoire", "Commande", "❓ Demande"])
+    expect(card.text).toContain(`${label} :`);
   expect(card.text.replace("agent -p", "")).not.toMatch(english);
   expect(card.buttons.map(({ text }) => text).join(" ")).not.toMatch(english);
   fake.press(card, "Refuser");
@@ -86,7 +88,7 @@ test("cards: a refused chat, one that waits, a mission that waits, is refused an
     projects: [{ project_id: "api", path: "/api", description: "", capabilities: [], tags: [] }],
   });
   expect((await mac.chat("web@s-a", "limn/api", "personne ?")).status).toBe("no_active_session");
-  expect(await quiet("personne ?\nSession: ⚠️ aucune session active")).not.toMatch(english);
+  expect(await quiet("personne ?\nSession : ⚠️ aucune session active")).not.toMatch(english);
   const said = fake.say("/chat limn/api salut");
   const answer = await waitFor("its answer", () => fake.shown().find(({ replyTo }) => replyTo === said));
   expect(answer.text).not.toMatch(english);

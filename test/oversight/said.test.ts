@@ -1,7 +1,9 @@
 // French in Telegram is whole: every error, hint and reason that the hub and its machines can say there has its French,
 // read out of the sources, so that a new saying without one fails here.
 import { expect, test } from "bun:test";
-import { inFrench } from "../../src/oversight/telegram/said.ts";
+import { inEnglish, inFrench } from "../../src/oversight/telegram/said.ts";
+import { english } from "../../src/oversight/telegram/said-english.ts";
+import { french } from "../../src/oversight/telegram/said-french.ts";
 
 /** whose sayings a person meets in Telegram */
 const sources = [
@@ -118,8 +120,41 @@ test.each([
     "mission m-20261123-000001 is completed, and its agent has ended",
     "la mission m-20261123-000001 est dans l'état : terminé, et son agent a fini",
   ],
+  [
+    "machine limn is offline, and nobody came for it",
+    "la machine limn est hors ligne, et personne n'est venu le chercher",
+  ],
+  ["machine limn is stopping it", "la machine limn l'arrête"],
+  [
+    "machine limn is offline: it is stopped when that is back",
+    "la machine limn est hors ligne : elle sera arrêtée à son retour",
+  ],
+  [
+    "Votre message m à x a expiré sans être remis : session ended, and nobody came for it. Écrivez de nouveau si nécessaire.",
+    "Votre message m à x a expiré sans être remis : session terminée, et personne n'est venu le chercher. Écrivez de nouveau si nécessaire.",
+  ],
   ["somebody else's words", "somebody else's words"],
 ])("%s", (said, french) => expect(inFrench(said)).toBe(french));
+
+test("where French names a command of Telegram's, English does so too, and says nothing that is not there", () => {
+  const elsewhere = /ai-intercom|intercom_|if_no_session/;
+  const named = Object.keys(french).filter(
+    (said) => elsewhere.test(said) && !elsewhere.test(french[said] ?? ""),
+  );
+  expect(named.filter((said) => !(said in english))).toEqual([]);
+  expect(Object.keys(english).filter((said) => inFrench(said) === said)).toEqual([]);
+});
+
+test.each([
+  [
+    "ai-intercom agents (or intercom_list_agents) shows who can be reached",
+    "/agents shows who can be reached",
+  ],
+  ["while it runs, write to it: intercom_chat to a/b@m", "while it runs, write to it: /chat a/b@m text"],
+  ["ai-intercom missions show m-1", "/missions m-1"],
+  ["its disk is full (ai-intercom machines)", "its disk is full (/machines)"],
+  ["id: 5 is somebody else's; words", "id: 5 is somebody else's; words"],
+])("%s", (said, here) => expect(inEnglish(said)).toBe(here));
 
 test("somebody else's long text takes no time", () => {
   const text = "a: b; c (d) is in e, not in f; it said: ".repeat(90);

@@ -69,6 +69,15 @@ test("cancel: the button stops the run, and works once", async () => {
 });
 const oldButtons = [{ text: "x", callback_data: "0123456789abcdef:cancel" }];
 
+test("/stop of what runs says that it is being cancelled, and who stops it", async () => {
+  stage = await setStage();
+  const { mission_id: id = "" } = await ask(stage.mac, "web@s-a", "run for long");
+  await stage.fake.sees(`🎯 Mission ${id} · ▶️ running`);
+  stage.limn.stop = () => ({ status: "stopping" });
+  stage.fake.say(`/stop ${id}`);
+  await stage.fake.sees(`⏹ ${id} is being cancelled (machine limn is stopping it)`);
+});
+
 test.each([
   ["Once", "once", undefined],
   ["This mission", "mission", "mission"],

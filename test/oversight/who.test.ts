@@ -29,6 +29,10 @@ async function answersTo(message: number): Promise<string[]> {
 const commands: [text: string, answer: RegExp][] = [
   ["/agents", /🟢 limn\/api\n {3}@s-b · claude · idle/],
   ["/agents machine:mac", /mac\/web\n {3}@s-a/],
+  ["/agents junk", /^⚠️ a filter is all, online or machine:ID\nTry: \/help says what is allowed$/],
+  ["/missions junk", /^⚠️ a mission id looks like m-\S+\nTry: \/help says what is allowed$/],
+  ["/stop zzz", /^⚠️ a mission id looks like m-\S+\nTry: \/help says what is allowed$/],
+  ["/policy revoke x", /^⚠️ a grant id is g- and 12 hex digits\nTry: \/help says what is allowed$/],
   ["/machines", /limn · 🟢 online · [0-9a-f-]{39}/],
   ["/missions", /There are no missions/],
   ["/approvals", /Nothing waits for approval/],
@@ -46,7 +50,8 @@ const commands: [text: string, answer: RegExp][] = [
   ["/chat", /Write: \/chat/],
   ["/chat nowhere/x hi", /no machine named "nowhere"/],
   ["/chat mac/web hi", /several sessions[\s\S]*mac\/web@s-a/],
-  ["/chat limn/api good day", /📨 → limn\/api@s-b \[t-/],
+  ["/chat limn/zzz hi", /no project named "zzz"\nTry: \/agents shows who can be reached$/],
+  ["/chat limn/api good day", /^📨 → limn\/api@s-b \[t-[0-9a-f]{12}\]$/],
   ["/ask limn/nothing do it", /no project named "nothing"/],
   ["/ask limn/api tidy up", /🎯 m-\d{8}-[0-9a-f]{6} → limn\/api/],
   ["/start_agent limn/api “sweep the floor”", /🎯 m-\d{8}/],
@@ -103,8 +108,12 @@ describe("commands", () => {
       "both cards again",
       () => stage.fake.shown("outside").filter(({ buttons }) => buttons.length === 4).length === cards + 2,
     );
-    stage.fake.say(`/stop ${mission}`);
+    const stop = stage.fake.say(`/stop ${mission}`);
     await reaches(stage.hub, mission, "cancelled");
+    const stopped = await waitFor("what it came to", () =>
+      stage.fake.shown().find(({ replyTo }) => replyTo === stop),
+    );
+    expect(stopped.text).toBe(`${mission} · ⏹ cancelled (cancelled by @owner (telegram 4711))`);
     const topic = await waitFor(
       "the mission's topic",
       () => stage.fake.topicNamed(stage.limn.plans[1]?.mission_id ?? "")?.id,
@@ -259,7 +268,7 @@ describe("private messages, where they are allowed", () => {
 test("French", async () => {
   await using french = await setStage({ settings: { language: "fr" } });
   await chat(french, "bonjour");
-  await seesEnding(french, "bonjour", "Session: ✅ remis");
+  await seesEnding(french, "bonjour", "Session : ✅ remis");
   french.fake.say("/help");
   await french.fake.sees("cette liste");
   expect(french.fake.commands.find(({ command }) => command === "stop")?.description).toBe(

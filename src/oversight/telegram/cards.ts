@@ -3,6 +3,7 @@ import type { Approval } from "../../protocol/mission.ts";
 import type { Delivery, StoredMessage } from "../../store/store.ts";
 import type { TelegramItem } from "../../store/telegram-store.ts";
 import type { HubView } from "./hub-view.ts";
+import { stateLine } from "./listings.ts";
 import { type Block, bold, code, lines, plain, pre, quote } from "./markup.ts";
 import { missionBlocks, word } from "./mission-card.ts";
 import { cardId, isSpoken } from "./names.ts";
@@ -106,16 +107,17 @@ export class Cards {
     const several = shown.length > 1;
     return lines(
       ...shown.map((copy) =>
-        plain(`${this.#words.session}${several ? ` ${copy.address}` : ""}: ${this.#state(copy)}`),
+        plain(
+          `${this.#words.session}${several ? ` ${copy.address}` : ""}${this.#words.colon} ${this.#state(copy)}`,
+        ),
       ),
     );
   }
 
-  #state({ state, reason, session_id }: Delivery): string {
-    const { states, noSession, heldHint, said } = this.#words;
-    if (state === "queued" && session_id === null) return noSession;
-    const because = reason && state !== "delivered" && state !== "seen" ? ` (${said(reason)})` : "";
-    return `${states[state]}${because}${state === "held" ? `: ${heldHint}` : ""}`;
+  #state(copy: Delivery): string {
+    const { noSession, heldHint, colon } = this.#words;
+    if (copy.state === "queued" && copy.session_id === null) return noSession;
+    return `${stateLine(this.#words, copy)}${copy.state === "held" ? `${colon} ${heldHint}` : ""}`;
   }
 
   async #mission(item: TelegramItem): Promise<Card | undefined> {
@@ -163,7 +165,7 @@ export class Cards {
         bold(w.join),
         [code(machine.id), plain(machine.display_name ? ` · ${machine.display_name}` : "")],
         machine.description === "" ? undefined : plain(machine.description),
-        [plain(`${w.fingerprint}: `), code(machine.fingerprint)],
+        [plain(`${w.fingerprint}${w.colon} `), code(machine.fingerprint)],
         plain(machine.status === "pending" ? w.compare : w.machineStates[machine.status]),
       ),
       buttons:
@@ -193,7 +195,7 @@ function saidLines(
 function refusedCard(w: Words, item: TelegramItem): Card {
   const said = saidLines(w.message.chat, { ...refusedOf(item), thread_id: item.place });
   return {
-    blocks: lines(...said, plain(`${w.session}: ${w.noSession}`)),
+    blocks: lines(...said, plain(`${w.session}${w.colon} ${w.noSession}`)),
     buttons: [],
     quiet: true,
     sociable: true,
@@ -233,21 +235,21 @@ function approvalBlocks(w: Words, approval: Approval): Block[] {
   const { context, files, agent_command, timeout } = approval;
   return lines(
     [bold(w.approval), plain(` ${id} · ${mission_id}`)],
-    plain(`${w.message[type]}: ${from} → ${to}`),
-    plain(`${w.task}:`),
+    plain(`${w.message[type]}${w.colon} ${from} → ${to}`),
+    plain(`${w.task}${w.colon}`),
     quote(text),
     ...context.flatMap(({ from_agent, message }, at) => [
-      ...(at === 0 ? [plain(`${w.handedOver}:`)] : []),
-      plain(`${from_agent}:`),
+      ...(at === 0 ? [plain(`${w.handedOver}${w.colon}`)] : []),
+      plain(`${from_agent}${w.colon}`),
       quote(message),
     ]),
-    files.length === 0 ? undefined : [plain(`${w.files}: `), code(files.map(word).join(" "))],
-    agent_command === "" ? undefined : [plain(`${w.agent}: `), code(agent_command)],
-    timeout === undefined ? undefined : plain(`${w.timeLimit}: ${timeout} s`),
-    [plain(`${w.directory}: `), code(plan.directory)],
-    [plain(`${w.command}: `), code(plan.argv.map(word).join(" "))],
-    [plain(`${w.permission}: `), code(plan.permission)],
-    label === undefined ? undefined : plain(`${w.rule}: ${label}`),
+    files.length === 0 ? undefined : [plain(`${w.files}${w.colon} `), code(files.map(word).join(" "))],
+    agent_command === "" ? undefined : [plain(`${w.agent}${w.colon} `), code(agent_command)],
+    timeout === undefined ? undefined : plain(`${w.timeLimit}${w.colon} ${timeout} s`),
+    [plain(`${w.directory}${w.colon} `), code(plan.directory)],
+    [plain(`${w.command}${w.colon} `), code(plan.argv.map(word).join(" "))],
+    [plain(`${w.permission}${w.colon} `), code(plan.permission)],
+    label === undefined ? undefined : plain(`${w.rule}${w.colon} ${label}`),
     plain(
       approval.status === "pending"
         ? `${w.until} ${expires_at.slice(0, 16).replace("T", " ")} UTC`

@@ -5,6 +5,7 @@ import { randomHex, threadIdFor } from "../../protocol/ids.ts";
 import { ChatAnswer } from "../../protocol/message.ts";
 import {
   ApprovalList,
+  Cancelled,
   MissionAnswer,
   MissionDetail,
   MissionList,
@@ -92,7 +93,10 @@ const acts: Record<CommandName, (act: Act) => Promise<Effect>> = {
       await_delivery: false,
     };
     const input = { from_agent: "human", to_agent: to, type: "chat", payload } as const;
-    return { answer: answerLines(words, ChatAnswer.parse(await hub.ask("route", input, name))) };
+    const answer = ChatAnswer.parse(await hub.ask("route", input, name));
+    // the answer says `queued` of what is merely on its way, too
+    const [copy] = (await hub.store.message(message_id))?.deliveries ?? [];
+    return { answer: answerLines(words, answer, copy) };
   },
   ask: (act) => startMission(act, "ask"),
   start_agent: (act) => startMission(act, "start_agent"),
@@ -107,8 +111,8 @@ const acts: Record<CommandName, (act: Act) => Promise<Effect>> = {
   stop: async ({ hub, words, rest, thread, name }) => {
     const id = rest || (await missionOfThread(hub, thread));
     if (id === undefined) throw usage(words, "/stop m-20261122-1a2b3c");
-    await hub.ask("mission_cancel", { id }, name);
-    return { answer: [plain(`${words.cancel}: ${id}`)], touched: [id] };
+    const cancelled = Cancelled.parse(await hub.ask("mission_cancel", { id }, name));
+    return { answer: [plain(stopped(words, id, cancelled))], touched: [id] };
   },
   approvals: async ({ hub, words, message, name }) => {
     const { approvals } = ApprovalList.parse(await hub.ask("approvals", { limit: 10 }, name));
@@ -179,6 +183,13 @@ async function startMission(
   const { mission_id, status, reason, error, hint } = answer;
   if (mission_id === undefined) throw new IntercomError("conflict", error ?? reason ?? status, { hint });
   return { answer: [plain("🎯 "), code(mission_id), plain(` → ${to}`)] };
+}
+
+/** What runs ends by its machine's report: the hub waits for that a moment only. */
+function stopped(w: Words, id: string, { status, reason }: Cancelled): string {
+  const because = reason === undefined ? "" : ` (${w.said(reason)})`;
+  const isRunning = status === "queued" || status === "running";
+  return `${isRunning ? w.stopping(id) : `${id} · ${w.missionStates[status]}`}${because}`;
 }
 
 function addressed(rest: string, words: Words, example: string): { to: string; text: string } {

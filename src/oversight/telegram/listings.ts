@@ -2,6 +2,7 @@
 import type { ChatAnswer } from "../../protocol/message.ts";
 import type { Grant, ListedMission, MissionDetail } from "../../protocol/mission.ts";
 import type { ListedAgent, ListedMachine } from "../../protocol/session.ts";
+import type { Delivery } from "../../store/store.ts";
 import { type Block, bold, code, lines, plain } from "./markup.ts";
 import { clip, oneLine, stepLine, word } from "./mission-card.ts";
 import type { Words } from "./words.ts";
@@ -22,8 +23,12 @@ export function agentLines(w: Words, agents: readonly ListedAgent[]): Block[] {
         return plain(`   @${session_id} · ${facts.filter((fact) => fact !== "").join(" · ")}`);
       });
       const none = plain(`   ${w.noOpenSession}`);
+      const isOnline = machine_status === "online";
+      // the sign is of somebody who can be reached now, not of the machine alone
+      const sign = isOnline && open.length > 0 ? "🟢 " : "⚪ ";
+      const away = isOnline ? "" : ` · ${w.offline1}`;
       return lines(
-        [plain(machine_status === "online" ? "🟢 " : "⚪ "), bold(name), plain(about(description))],
+        [plain(sign), bold(name), plain(`${away}${about(description)}`)],
         ...(open.length === 0 ? [none] : open),
       );
     }),
@@ -51,7 +56,7 @@ export function missionLines(w: Words, missions: readonly ListedMission[]): Bloc
   return lines(
     ...missions.map(({ mission_id, status, from, to, text }): Block[] => [
       code(mission_id),
-      plain(` ${w.missionStates[status]}\n   ${from} → ${to}: ${clip(oneLine(text), textLimit)}`),
+      plain(` ${w.missionStates[status]}\n   ${from} → ${to}${w.colon} ${clip(oneLine(text), textLimit)}`),
     ]),
   );
 }
@@ -73,10 +78,10 @@ export function grantLines(w: Words, grants: readonly Grant[]): Block[] {
   if (grants.length === 0) return lines(plain(w.policy), plain(w.noGrants));
   return lines(
     plain(w.policy),
-    bold(`${w.grants}:`),
+    bold(`${w.grants}${w.colon}`),
     ...grants.map(({ id, scope, from, to, type, created_by, command, permission }): Block[] => [
       code(id),
-      plain(` ${w.scopes[scope]}: ${from} → ${to} (${w.message[type]}), ${created_by}: `),
+      plain(` ${w.scopes[scope]}${w.colon} ${from} → ${to} (${w.message[type]}), ${created_by}${w.colon} `),
       code(command.map(word).join(" ")),
       plain(` (${permission})`),
     ]),
@@ -84,8 +89,14 @@ export function grantLines(w: Words, grants: readonly Grant[]): Block[] {
   );
 }
 
-/** What became of a `/chat`; what follows is shown with the message itself. */
-export function answerLines(w: Words, answer: ChatAnswer): Block[] {
+/** How a copy stands, and why it does not stand better. */
+export function stateLine(w: Words, { state, reason }: Pick<Delivery, "state" | "reason">): string {
+  const because = reason && state !== "delivered" && state !== "seen" ? ` (${w.said(reason)})` : "";
+  return `${w.states[state]}${because}`;
+}
+
+/** What became of a `/chat`, whose copy is `copy` now; what follows is shown with the message itself. */
+export function answerLines(w: Words, answer: ChatAnswer, copy?: Delivery): Block[] {
   const { status, thread_id, to, reason, error, hint, sessions } = answer;
   const why = [error ?? reason, hint]
     .filter((text) => text !== undefined)
@@ -95,7 +106,12 @@ export function answerLines(w: Words, answer: ChatAnswer): Block[] {
     case "delivered":
     case "queued":
     case "held":
-      return [plain(`📨 → ${to ?? ""} [${thread_id ?? ""}]`)];
+      return lines(
+        plain(`📨 → ${to ?? ""} [${thread_id ?? ""}]`),
+        copy?.state === "queued" || copy?.state === "held"
+          ? plain(`${stateLine(w, copy)}${hint === undefined ? "" : `${w.colon} ${w.said(hint)}`}`)
+          : undefined,
+      );
     case "no_active_session":
       return [plain(`${w.noSession}\n${why}`)];
     case "ambiguous":

@@ -102,6 +102,12 @@ export const french: Record<string, string> = {
   "raise the limit: ulimit -n": "relevez la limite : ulimit -n",
   "look at the system log: dmesg": "regardez le journal du système : dmesg",
 
+  // before the shorter ones, which they would match too
+  "machine {} is stopping it": "la machine {1} l'arrête",
+  "machine {} is offline: it is stopped when that is back":
+    "la machine {1} est hors ligne : elle sera arrêtée à son retour",
+  "{*}, and nobody came for it": "{1}, et personne n'est venu le chercher",
+
   // who can be reached
   'no machine named "{}" is enrolled': "aucune machine nommée « {1} » n'est inscrite",
   'no machine named "{}"': "aucune machine nommée « {1} »",
@@ -156,9 +162,8 @@ export const french: Record<string, string> = {
   "thread id {} is taken": "l'identifiant de fil {1} est pris",
   "propose another thread id": "proposez un autre identifiant de fil",
   "{*} long ago; its record is no longer kept": "il y a longtemps ({1}) ; sa trace n'est plus gardée",
-  "a person lets it go: ai-intercom release {}": "une personne le laisse passer : ai-intercom release {1}",
+  "a person lets it go: ai-intercom release {}": "écrivez dans son sujet pour le laisser passer",
   "it is delivered by itself; intercom_status(message_id) tells when": "il sera remis de lui-même",
-  "nobody came for it: {*}": "personne n'est venu le chercher : {1}",
   "the inbox is full": "la boîte est pleine",
   "the machine could not store it; it is tried again":
     "la machine n'a pas pu l'enregistrer ; un nouvel essai suivra",
@@ -205,6 +210,7 @@ export const french: Record<string, string> = {
   "an approval id is a- and 12 hex digits": "un identifiant d'approbation est a- et 12 chiffres hexadécimaux",
   "a grant id is g- and 12 hex digits": "un identifiant d'accord est g- et 12 chiffres hexadécimaux",
   "cancelled by {}": "annulée par {1}",
+  "it had ended already": "elle était déjà finie",
   "denied by {}": "refusé par {1}",
   "nobody decided in time": "personne n'a décidé à temps",
   "it waited for 7 days: {*}": "elle a attendu 7 jours : {1}",

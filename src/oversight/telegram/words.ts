@@ -1,11 +1,13 @@
 // Everything the bot says, in English and French.
 import type { MessageState, MessageType } from "../../protocol/message.ts";
 import type { Grant, MissionStatus } from "../../protocol/mission.ts";
-import { inFrench } from "./said.ts";
+import { inEnglish, inFrench } from "./said.ts";
 
 const en = {
   /** what the hub, or a machine, says of its own: an error, a hint, a reason */
-  said: (text: string) => text,
+  said: inEnglish,
+  /** stands between a label and what it labels */
+  colon: ":",
   message: {
     chat: "📨 Chat",
     send: "📣 Send",
@@ -42,9 +44,10 @@ const en = {
     denied: "⛔ denied",
     expired: "⌛ approval expired",
   } satisfies Record<MissionStatus, string> as Record<MissionStatus, string>,
-  turns: (n: number) => `${n} turns`,
+  turns: (n: number) => (n === 1 ? "1 turn" : `${n} turns`),
   run: (n: number) => `run ${n}`,
   cancel: "⏹ Cancel",
+  stopping: (id: string) => `⏹ ${id} is being cancelled`,
   approval: "🔐 Approval",
   task: "Task",
   handedOver: "Messages that are handed over",
@@ -152,6 +155,7 @@ export type Words = typeof en;
 
 const fr: Words = {
   said: inFrench,
+  colon: " :",
   message: {
     chat: "📨 Chat",
     send: "📣 Envoi",
@@ -188,9 +192,10 @@ const fr: Words = {
     denied: "⛔ refusée",
     expired: "⌛ approbation expirée",
   },
-  turns: (n) => `${n} tours`,
+  turns: (n) => (n === 1 ? "1 tour" : `${n} tours`),
   run: (n) => `passe ${n}`,
   cancel: "⏹ Annuler",
+  stopping: (id) => `⏹ ${id} est en cours d'annulation`,
   approval: "🔐 Approbation",
   task: "Tâche",
   handedOver: "Messages transmis",
@@ -261,7 +266,7 @@ const fr: Words = {
   denied1: "refusée",
   revoked1: "révoquée",
   noOpenSession: "aucune session ouverte",
-  unread: (n) => `${n} non lus`,
+  unread: (n) => (n === 1 ? "1 non lu" : `${n} non lus`),
   watchOn: "👁 Les échanges entre agents sont affichés.",
   watchOff:
     "🙈 Les échanges entre agents ne sont pas affichés. Approbations, missions et messages pour vous le restent.",
@@ -274,18 +279,18 @@ const fr: Words = {
   commands: {
     agents: "qui peut être joint",
     machines: "les machines et leur état",
-    chat: "machine/projet texte : écrire à un agent en cours",
+    chat: "machine/projet texte : écrire à un agent en cours d'exécution",
     ask: "machine/projet texte : confier une tâche à un nouvel agent",
     start_agent: 'machine/projet "mission" : lancer un agent sur une mission',
     missions: "les missions, récentes d'abord",
     stop: "ID : annuler une mission",
-    approvals: "ce qui vous attend",
+    approvals: "ce qui attend votre décision",
     policy: "qui peut lancer quoi ; revoke ID retire un accord",
     watch: "on ou off : afficher les échanges des agents",
     help: "cette liste",
   },
   helpEnd:
-    "Dans le sujet d'un fil, ce que vous écrivez parvient à ses agents. Hors sujet, cela va au répartiteur.",
+    "Dans le sujet d'un fil, ce que vous écrivez parvient à ses agents. Hors des sujets, cela va au répartiteur.",
 };
 
 export const words = (language: "en" | "fr"): Words => (language === "fr" ? fr : en);
