@@ -59,13 +59,13 @@ choose() { # sets sum and file from SHA256SUMS: the wished version, else the hig
   fail "$base/SHA256SUMS lists no ai-intercom${version:+ $version} for $target" 'read that list'
 }
 install() {
-  platform
+  platform; has gzip || fail 'gzip is not here' 'install it'
+  kept=$bin; while [ ! -d "$kept" ]; do kept=$(dirname -- "$kept"); done # what is made below it goes again on failure
   work=$(mktemp -d) new=$bin/.ai-intercom.$$
-  trap 'rm -rf -- "$work" "$new"' EXIT
+  trap 'rm -rf -- "$work" "$new"; [ "$kept" = "$bin" ] || (cd -- "$kept" && rmdir -p -- "./${bin#"$kept"/}") 2>/dev/null || :' EXIT
   trap 'exit 130' HUP INT TERM
   fetch SHA256SUMS "$work/SHA256SUMS" || fail "$base/SHA256SUMS cannot be fetched" 'check address, version and network'
-  choose
-  echo "fetching $file"
+  choose; echo "fetching $file"
   fetch "$file" "$work/gz" || fail "$base/$file cannot be fetched whole" 'run this again'
   case $(sha256 "$work/gz") in "$sum "*) ;; *) fail "$file is not what SHA256SUMS says" 'run this again later' ;; esac
   { mkdir -p -- "$bin" && [ ! -d "$bin/ai-intercom" ] && touch -- "$new"; } 2>/dev/null ||
@@ -78,8 +78,7 @@ install() {
 }
 offer_setup() { # a script that came through a pipe asks at the terminal itself
   if [ "$setup" = ask ] && [ -t 1 ] && (: </dev/tty) 2>/dev/null; then
-    printf 'set this machine up now? [Y/n] '
-    read -r answer </dev/tty || answer=n
+    printf 'set this machine up now? [Y/n] '; read -r answer </dev/tty || answer=n
     case $answer in [nN]*) ;; *) "$bin/ai-intercom" setup </dev/tty && return ;; esac
   fi
   if [ "$setup" = yes ]; then "$bin/ai-intercom" setup --yes && return; fi
@@ -88,17 +87,19 @@ offer_setup() { # a script that came through a pipe asks at the terminal itself
 }
 remove() {
   [ -e "$bin/ai-intercom" ] || fail "there is no $bin/ai-intercom" 'set AI_INTERCOM_BIN_DIR to where it is'
-  "$bin/ai-intercom" uninstall --all "$data" || fail 'the program was not removed' 'do what the lines above say'
+  { touch -- "$bin/.ai-intercom.$$" && rm -f -- "$bin/.ai-intercom.$$"; } 2>/dev/null ||
+    fail "$bin/ai-intercom cannot be removed; nothing was changed" "ls -ld $bin"
+  AI_INTERCOM_INSTALLER=1 "$bin/ai-intercom" uninstall --all "$data" || fail 'the program was not removed' 'do what the lines above say'
   rm -f -- "$bin/ai-intercom" "$bin/ai-intercom.previous" || fail "$bin/ai-intercom cannot be removed" "ls -ld $bin"
-  echo "removed $bin/ai-intercom"; [ "$data" = --yes ] || echo "its data stays: ${AI_INTERCOM_HOME:-$HOME/.config/ai-intercom}"
+  echo "removed $bin/ai-intercom"; home=${AI_INTERCOM_HOME:-$HOME/.config/ai-intercom}
+  [ "$data" = --yes ] || [ ! -d "$home" ] || echo "its data stays: $home"
 }
 main() {
   version='' setup=ask action=install data=--keep-data bin=${AI_INTERCOM_BIN_DIR:-$HOME/.local/bin} base=${AI_INTERCOM_BASE_URL:-}
   while [ $# -gt 0 ]; do
     case $1 in
       --version) [ $# -gt 1 ] || fail '--version needs a value' 'install.sh --help'; version=${2#v}; shift ;;
-      --yes) setup=yes ;;
-      --no-setup) setup=no ;;
+      --yes) setup=yes ;; --no-setup) setup=no ;;
       --uninstall) action=remove ;; --all) data=--yes ;;
       --help) usage; return ;;
       *) fail "unknown option $1" 'install.sh --help' ;;
@@ -111,9 +112,8 @@ main() {
   case ${base#file://} in
     http://* | https://*) ;;
     '') fail 'this install.sh comes from the source and knows no release' 'set AI_INTERCOM_BASE_URL' ;;
-    *) base=$(cd -- "${base#file://}" 2>/dev/null && pwd) || fail "there is no folder $base" 'see install.sh --help' ;;
+    *) dir=$(cd -- "${base#file://}" 2>/dev/null && pwd) || fail "there is no folder $base" 'install.sh --help'; base=$dir ;;
   esac
-  base=${base%/}; install
-  offer_setup
+  base=${base%/}; install; offer_setup
 }
 main "$@"

@@ -18,7 +18,7 @@ export const invite = command({
     const answer = Invite.parse(await actAsPerson("invite", {}));
     if (args.json) return printJson(answer);
     print(
-      `${answer.code}\n\non the other machine, before ${answer.expires_at}:\n  ai-intercom join ${answer.code}`,
+      `${answer.code}\n\non the other machine, before ${answer.expires_at}:\n  ai-intercom setup --join ${answer.code}\nor, to enrol it and no more:\n  ai-intercom join ${answer.code}`,
     );
     if (/@http:\/\/(127\.|localhost|\[::1\])/.test(answer.code))
       print(

@@ -17,6 +17,7 @@ import { bold, dim, oneLine, print, printJson } from "./output.ts";
 import { serviceManager } from "./service/this-computer.ts";
 import { serviceJob } from "./service.ts";
 import { type Choice, choiceOf, completed } from "./setup/choices.ts";
+import { refuseTakenAddress } from "./setup/listen.ts";
 import { confirmed } from "./setup/questions.ts";
 import { type SelfTest, selfTest } from "./setup/self-test.ts";
 import type { Step } from "./setup/step.ts";
@@ -68,6 +69,7 @@ export const setup = command({
     const given = { code: args.join, url: args["hub-url"], machine: args["machine-id"] };
     const flags = await choiceOf(given, args.service);
     const choice = args.json ? flags : await completed(flags, isAsking);
+    if (choice.join === undefined) await refuseTakenAddress();
     const telegram = await planTelegram(choice, args, isAsking && !args.json);
     const steps = await plan(choice, telegram);
     const due = steps.filter(({ changes }) => changes.length > 0);
@@ -82,7 +84,7 @@ export const setup = command({
         },
       );
     }
-    const notes: string[] = [];
+    const notes = steps.flatMap(({ unable = [] }) => unable);
     for (const step of due) notes.push(...(await step.run()));
     await finish(steps, notes, args.json);
   },
@@ -173,6 +175,7 @@ async function background({ join }: Choice): Promise<Step> {
   const mode: Mode = join !== undefined ? "daemon" : loadConfig().mode;
   try {
     const manager = serviceManager({ system: false });
+    await manager.requireAnswer();
     const definition = manager.definition({ ...serviceJob(), mode });
     const { installed, running } = await manager.status();
     const current = installed && (await Bun.file(manager.file).text()) === definition;
@@ -187,26 +190,29 @@ async function background({ join }: Choice): Promise<Step> {
           await manager.install(serviceJob());
           return await manager.notes();
         } catch (thrown) {
-          return [withoutService(toIntercomError(thrown), mode)];
+          return [await withoutService(toIntercomError(thrown), mode)];
         }
       },
     };
   } catch (thrown) {
     const error = toIntercomError(thrown);
     if (error.code !== "not_supported") throw error;
-    return { title, changes: [], run: async () => [withoutService(error, mode)] };
+    return { title, changes: [], unable: await withoutService(error, mode), run: async () => [] };
   }
 }
 
-function withoutService({ message, code }: IntercomError, mode: Mode): string {
+async function withoutService({ message, code }: IntercomError, mode: Mode): Promise<string> {
   if (code !== "not_supported" && code !== "service_failed" && code !== "conflict")
     return `no service: ${message}`;
+  if (await isServed(mode === "hub" ? "hub" : "daemon"))
+    return `no service: ${message}; ai-intercom ${mode} runs already, but is not started at log-in`;
   return `no service: ${message}; run it in a terminal: ai-intercom ${mode}`;
 }
 
 function show(steps: readonly Step[]): void {
-  for (const { title, changes, found = [] } of steps) {
-    print(`${bold(title)}${changes.length === 0 ? ": as it should be" : ""}`);
+  for (const { title, changes, unable, found = [] } of steps) {
+    const state = unable === undefined ? ": as it should be" : ": cannot be had here";
+    print(`${bold(title)}${changes.length === 0 ? state : ""}`);
     for (const change of changes) print(`  ${change}`);
     for (const { state, code, text, fix = "" } of found)
       print(`  ${state.padEnd(4)}  ${code}: ${oneLine(text, 600)}${fix && `; fix: ${oneLine(fix, 600)}`}`);

@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { type InstallReport, integrations } from "../integrations/integration.ts";
-import { IntercomError } from "../protocol/errors.ts";
+import { IntercomError, toIntercomError } from "../protocol/errors.ts";
 import { inspectConfig } from "../system/config.ts";
 import { refuseForeignHome, removeHome } from "../system/home-removal.ts";
 import { takeLock } from "../system/lock.ts";
@@ -24,12 +24,13 @@ type Words = {
   "dry-run": boolean;
   json: boolean;
 };
-/** `home`: undefined where it stays, or is not there */
+/** `home`: undefined where it stays, or is not there; `refused`: why none of it may go now */
 type Plan = {
   agents: { agent: string; report: InstallReport }[];
   services: ServiceManager[];
   home: string | undefined;
   notes: string[];
+  refused: IntercomError | undefined;
 };
 
 export const uninstall = command({
@@ -71,6 +72,7 @@ async function everything(args: Words): Promise<void> {
       hint: `ai-intercom uninstall ${args.agent}`,
     });
   const plan = await planned(args["keep-data"]);
+  if (plan.refused && !args["dry-run"]) throw plan.refused;
   if (!args.json) show(plan);
   if (args["dry-run"]) return args.json ? printJson(reportOf(plan, [], true)) : undefined;
   if (plan.home !== undefined && !args.yes) await agreed(plan.home);
@@ -82,28 +84,44 @@ async function everything(args: Words): Promise<void> {
   print(
     left.length > 0 ? `\nremoved; not ours, so it stays in ${plan.home}: ${left.join(", ")}` : "\nremoved",
   );
-  print(
-    "next: install.sh --uninstall removes the program too; sessions that run now forget it when they end",
-  );
+  const rest = process.env[installerVariable] ? "" : "install.sh --uninstall removes the program too; ";
+  print(`next: ${rest}sessions that run now forget it when they end`);
 }
 
-/** Nothing is changed by planning, and what cannot go is refused here, before anything has gone. */
+/** install.sh sets it: it removes the program itself once this command has ended well */
+const installerVariable = "AI_INTERCOM_INSTALLER";
+
+/** Nothing is changed by planning, and what cannot go is found here, before anything has gone. */
 async function planned(keepData: boolean): Promise<Plan> {
   const home = resolve(homeDirectory());
   const services = await servicesOf(home);
   const goes = !keepData && existsSync(home);
-  if (goes) {
-    refuseForeignHome(homePaths(home));
-    await refuseInUse(homePaths(home), services);
-  }
-  refuseMissions(homePaths(home));
+  const refused = await refusal(home, services, goes);
   const agents = await Promise.all(
     integrations.map(async (integration) => ({
       agent: integration.name,
       report: await integration.uninstall({ home, dryRun: true }),
     })),
   );
-  return { agents, services, home: goes ? home : undefined, notes: goes ? storedElsewhere(home) : [] };
+  const notes = goes ? storedElsewhere(home) : [];
+  return { agents, services, home: goes ? home : undefined, notes, refused };
+}
+
+/** A program that runs on without its file and its entries is no more wanted than a home removed under it. */
+async function refusal(
+  home: string,
+  services: ServiceManager[],
+  goes: boolean,
+): Promise<IntercomError | undefined> {
+  const paths = homePaths(home);
+  try {
+    if (goes) refuseForeignHome(paths);
+    refuseMissions(paths);
+    await refuseInUse(paths, services);
+    return undefined;
+  } catch (thrown) {
+    return toIntercomError(thrown);
+  }
 }
 
 function storedElsewhere(home: string): string[] {
@@ -143,7 +161,7 @@ function withdrawn(home: string): string[] {
   }
 }
 
-function show({ agents, services, home, notes }: Plan): void {
+function show({ agents, services, home, notes, refused }: Plan): void {
   const changes = agents.flatMap(({ report }) => report.changes);
   print(bold("goes"));
   for (const { file, what } of changes) print(`  ${file}: ${what}`);
@@ -152,9 +170,13 @@ function show({ agents, services, home, notes }: Plan): void {
   if (changes.length === 0 && services.length === 0 && home === undefined)
     print("  nothing is left to remove");
   for (const note of [...agents.flatMap(({ report }) => report.notes), ...notes]) print(`note: ${note}`);
+  if (refused)
+    print(
+      `refused as it is now: ${refused.message}${refused.hint === undefined ? "" : `\ntry: ${refused.hint}`}`,
+    );
 }
 
-function reportOf({ agents, services, home, notes }: Plan, left: string[], isDry: boolean): unknown {
+function reportOf({ agents, services, home, notes, refused }: Plan, left: string[], isDry: boolean): unknown {
   return {
     dry_run: isDry,
     agents: agents.map(({ agent, report }) => ({ agent, ...report })),
@@ -162,5 +184,6 @@ function reportOf({ agents, services, home, notes }: Plan, left: string[], isDry
     home: home ?? null,
     left,
     notes,
+    refused: refused ? { code: refused.code, message: refused.message, hint: refused.hint ?? null } : null,
   };
 }

@@ -123,6 +123,19 @@ describe("machines of a hub", () => {
     expect(gone.fix("daemon_unreachable")).toContain("ai-intercom daemon");
   }, 60_000);
 
+  test("a standalone without its key joins nobody: its next start makes one and enrols it", async () => {
+    const alone = fleet.add(`h${++made}`);
+    await alone.serve("standalone", "--listen", "127.0.0.1:0");
+    await alone.linked();
+    await rm(`${alone.home}/machine.key`);
+    const { fix } = await doctor(alone);
+    expect(fix("key_missing")).toContain("without one restart ai-intercom standalone, which makes a new one");
+    expect(fix("key_missing")).not.toContain("join");
+    await alone.crash();
+    await alone.serve("standalone", "--listen", "127.0.0.1:0");
+    await alone.linked();
+  }, 60_000);
+
   test("the hub is away: what waits here, and that it is not lost", async () => {
     await using own = await Fleet.start(["hub", "far"]);
     const far = own.machine("far");

@@ -1,110 +1,17 @@
 // install.sh on a clean home: from a folder and over loopback, with each shell there is, and every way to fail: a
 // clear error, an exit code, nothing changed.
 import { describe, expect, test } from "bun:test";
-import { chmod, mkdir, mkdtemp, readdir, rm, stat, symlink } from "node:fs/promises";
+import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { hostTarget } from "../../build/targets.ts";
 import { binary } from "../rig/binary.ts";
+import { fileOf, InstallerHome, script, target } from "../rig/installer.ts";
 import { program, release, serveRelease } from "../rig/release.ts";
 
-const script = join(import.meta.dir, "../../install.sh");
-const target = hostTarget().name;
-const fileOf = (version: string, name = target) => `ai-intercom-${version}-${name}.gz`;
-/** what install.sh may use; a test leaves some out */
-const tools =
-  "uname grep sed sort tail cut mktemp rm mkdir touch gzip chmod mv cp cat ls ldd sha256sum curl wget sysctl".split(
-    " ",
-  );
 const shells = ["dash", "bash", "busybox sh"].filter((one) => Bun.which(one.split(" ")[0] ?? ""));
-
-class Home implements AsyncDisposable {
-  private constructor(readonly root: string) {}
-
-  static async make(): Promise<Home> {
-    const home = new Home(await mkdtemp("/tmp/aii-inst-"));
-    await chmod(home.root, 0o755);
-    await mkdir(home.release);
-    await mkdir(home.home);
-    await release(home.release, { [fileOf("1.2.3")]: program("1.2.3", home.calls) });
-    return home;
-  }
-
-  get release(): string {
-    return `${this.root}/release`;
-  }
-
-  get home(): string {
-    return `${this.root}/home`;
-  }
-
-  get calls(): string {
-    return `${this.root}/calls`;
-  }
-
-  get bin(): string {
-    return `${this.home}/.local/bin`;
-  }
-
-  async run(
-    words: string[] = [],
-    options: {
-      env?: Record<string, string>;
-      shell?: string;
-      without?: string[];
-      fakes?: Record<string, string>;
-    } = {},
-  ) {
-    const path = await mkdtemp(`${this.root}/path-`);
-    for (const tool of tools.filter((one) => !options.without?.includes(one) && !options.fakes?.[one])) {
-      const found = Bun.which(tool);
-      if (found) await symlink(found, `${path}/${tool}`);
-    }
-    for (const [name, text] of Object.entries(options.fakes ?? {}))
-      await executable(`${path}/${name}`, `#!/bin/sh\n${text}\n`);
-    const [shell = "sh", ...more] = (options.shell ?? "dash").split(" ");
-    const child = Bun.spawn([Bun.which(shell) ?? shell, ...more, script, ...words], {
-      cwd: this.root,
-      env: { PATH: path, HOME: this.home, AI_INTERCOM_BASE_URL: this.release, ...options.env },
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-      timeout: 30_000,
-    });
-    const [out, err, code] = await Promise.all([
-      new Response(child.stdout).text(),
-      new Response(child.stderr).text(),
-      child.exited,
-    ]);
-    return { code, out, err };
-  }
-
-  /** Every file of the home, hidden ones too. */
-  async files(): Promise<string[]> {
-    return (await readdir(this.home, { recursive: true, withFileTypes: true }))
-      .filter((one) => !one.isDirectory())
-      .map((one) => `${one.parentPath}/${one.name}`.slice(this.home.length + 1));
-  }
-
-  async said(): Promise<string[]> {
-    const text = await Bun.file(this.calls)
-      .text()
-      .catch(() => "");
-    return text.split("\n").filter((one) => one !== "");
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await rm(this.root, { recursive: true, force: true });
-  }
-}
-
-async function executable(path: string, text: string): Promise<void> {
-  await Bun.write(path, text);
-  await chmod(path, 0o755);
-}
 
 describe.each(shells)("%s", (shell) => {
   test("installs from a folder, says what comes next, and leaves nothing else behind", async () => {
-    await using home = await Home.make();
+    await using home = await InstallerHome.make();
     const { code, out, err } = await home.run([], { shell });
     expect([code, err]).toEqual([0, ""]);
     expect(out).toContain(`installed ai-intercom 1.2.3 as ${home.bin}/ai-intercom`);
@@ -116,7 +23,7 @@ describe.each(shells)("%s", (shell) => {
   });
 
   test("a wrong checksum installs nothing, and an older program stays as it was", async () => {
-    await using home = await Home.make();
+    await using home = await InstallerHome.make();
     await home.run([], { shell });
     const before = await Bun.file(`${home.bin}/ai-intercom`).text();
     await Bun.write(join(home.release, fileOf("1.2.3")), Bun.gzipSync(Buffer.from(program("6.6.6"))));
@@ -129,7 +36,7 @@ describe.each(shells)("%s", (shell) => {
   });
 
   test("a target that cannot be written to", async () => {
-    await using home = await Home.make();
+    await using home = await InstallerHome.make();
     await Bun.write(`${home.home}/.local`, "a file where a folder belongs");
     const { code, err } = await home.run([], { shell });
     expect([code, err]).toEqual([
@@ -142,7 +49,7 @@ describe.each(shells)("%s", (shell) => {
 
 test("over http: with curl, and with wget where there is no curl", async () => {
   for (const without of ["wget", "curl"]) {
-    await using home = await Home.make();
+    await using home = await InstallerHome.make();
     await using server = serveRelease(home.release);
     const { code, out, err } = await home.run([], {
       without: [without],
@@ -155,7 +62,7 @@ test("over http: with curl, and with wget where there is no curl", async () => {
 });
 
 test.if(Bun.which("busybox") !== null)("over http with busybox's wget", async () => {
-  await using home = await Home.make();
+  await using home = await InstallerHome.make();
   await using server = serveRelease(home.release);
   const { code, err } = await home.run([], {
     without: ["curl"],
@@ -167,7 +74,7 @@ test.if(Bun.which("busybox") !== null)("over http with busybox's wget", async ()
 });
 
 test("a file:// address, a folder with a space, another bin folder that is on the PATH already", async () => {
-  await using home = await Home.make();
+  await using home = await InstallerHome.make();
   const folder = `${home.root}/my releases`;
   await mkdir(folder);
   await release(folder, { [fileOf("1.2.3")]: program("1.2.3") });
@@ -180,8 +87,45 @@ test("a file:// address, a folder with a space, another bin folder that is on th
   expect(await home.files()).toEqual(["my bin/ai-intercom"]);
 });
 
+test("a folder that is not there, and an address that is none, are named", async () => {
+  await using home = await InstallerHome.make();
+  for (const base of [
+    "/nonexistent/releases",
+    "file:///nonexistent/releases",
+    "ftp://example.org/releases",
+  ]) {
+    const { code, err } = await home.run([], { env: { AI_INTERCOM_BASE_URL: base } });
+    expect([code, err]).toEqual([1, `error: there is no folder ${base}\ntry: install.sh --help\n`]);
+  }
+  expect(await readdir(home.home)).toEqual([]);
+});
+
+test("no gzip: said before anything is fetched", async () => {
+  await using home = await InstallerHome.make();
+  const { code, out, err } = await home.run([], { without: ["gzip"] });
+  expect([code, out, err]).toEqual([1, "", "error: gzip is not here\ntry: install it\n"]);
+  expect(await readdir(home.home)).toEqual([]);
+});
+
+test("a program that does not run leaves none of the folders that were made for it, and those that were there", async () => {
+  await using home = await InstallerHome.make();
+  await release(home.release, { [fileOf("1.2.3")]: "#!/bin/sh\nexit 127\n" });
+  const folders = async () =>
+    (await readdir(home.root, { recursive: true })).filter((one) => /^(home|x)\//.test(one));
+  for (const [there, bin] of [
+    [[], home.bin],
+    [["home/.local"], home.bin],
+    [["home/.local", "home/.local/bin"], home.bin],
+    [["home/.local", "home/.local/bin"], "x//y z/"], // relative to where it was called, oddly written
+  ] as const) {
+    for (const folder of there) await mkdir(`${home.root}/${folder}`, { recursive: true });
+    const { code } = await home.run([], { env: { AI_INTERCOM_BIN_DIR: bin } });
+    expect([bin, code, await folders()]).toEqual([bin, 1, [...there]]);
+  }
+});
+
 test("neither curl nor wget", async () => {
-  await using home = await Home.make();
+  await using home = await InstallerHome.make();
   await using server = serveRelease(home.release);
   const env = { AI_INTERCOM_BASE_URL: server.url };
   const { code, err } = await home.run([], { without: ["curl", "wget"], env });
@@ -191,7 +135,7 @@ test("neither curl nor wget", async () => {
 
 test("a download that was cut, with curl and with wget", async () => {
   for (const without of ["wget", "curl"]) {
-    await using home = await Home.make();
+    await using home = await InstallerHome.make();
     await using server = serveRelease(home.release, fileOf("1.2.3"));
     const { code, err } = await home.run([], {
       without: [without],
@@ -204,7 +148,7 @@ test("a download that was cut, with curl and with wget", async () => {
 });
 
 test("no release there, no line for this platform, a version that is not there, a version that is none", async () => {
-  await using home = await Home.make();
+  await using home = await InstallerHome.make();
   await using server = serveRelease(home.root);
   const away = await home.run([], { env: { AI_INTERCOM_BASE_URL: server.url } });
   expect([away.code, away.err.split("\n").slice(-3, -1)]).toEqual([
@@ -231,7 +175,7 @@ test("no release there, no line for this platform, a version that is not there, 
 });
 
 test("a platform that nobody builds for; nothing that computes SHA-256; a program that does not run", async () => {
-  await using home = await Home.make();
+  await using home = await InstallerHome.make();
   for (const fakes of [{ uname: "echo SunOS" }, { uname: '[ "$1" = -m ] && echo riscv64 || echo Linux' }]) {
     const { code, err } = await home.run([], { fakes });
     expect(code).toBe(1);
@@ -250,7 +194,7 @@ test("a platform that nobody builds for; nothing that computes SHA-256; a progra
 });
 
 test("which file: the highest version, the pinned one, musl by ldd, baseline without AVX2", async () => {
-  await using home = await Home.make();
+  await using home = await InstallerHome.make();
   await rm(join(home.release, fileOf("1.2.3")));
   const files: Record<string, string> = {};
   for (const version of ["0.9.0", "0.10.0", "0.10.0-rc1", "0.2.11"])
@@ -287,7 +231,7 @@ function grepWithAvx2(): string {
 }
 
 test("--yes runs setup, and its failure is the script's; --no-setup runs nothing", async () => {
-  await using home = await Home.make();
+  await using home = await InstallerHome.make();
   expect((await home.run(["--yes"])).code).toBe(0);
   expect(await home.said()).toEqual(["--version", "setup --yes"]);
   await release(home.release, {
@@ -302,7 +246,7 @@ test("--yes runs setup, and its failure is the script's; --no-setup runs nothing
 test("at a terminal it asks, also when it came through a pipe", async () => {
   const typescript = Bun.which("script");
   if (!typescript) throw new Error("script(1) of util-linux is needed");
-  await using home = await Home.make();
+  await using home = await InstallerHome.make();
   for (const [answer, calls] of [
     ["n", ["--version"]],
     ["", ["--version", "setup"]],
@@ -320,39 +264,8 @@ test("at a terminal it asks, also when it came through a pipe", async () => {
   }
 });
 
-test("--uninstall: out of the agents first, then the program; what fails keeps it", async () => {
-  await using home = await Home.make();
-  await home.run();
-  await Bun.write(`${home.bin}/ai-intercom.previous`, "older");
-  await Bun.write(`${home.bin}/other`, "not ours");
-  const { code, out } = await home.run(["--uninstall"]);
-  expect([code, out]).toEqual([
-    0,
-    `removed ${home.bin}/ai-intercom\nits data stays: ${home.home}/.config/ai-intercom\n`,
-  ]);
-  expect(await home.said()).toEqual(["--version", "uninstall --all --keep-data"]);
-  expect(await home.files()).toEqual([".local/bin/other"]);
-  expect((await home.run(["--uninstall"])).code).toBe(1);
-
-  await executable(`${home.bin}/ai-intercom`, "#!/bin/sh\nexit 1\n");
-  const kept = await home.run(["--uninstall"]);
-  expect([kept.code, kept.err]).toEqual([
-    1,
-    "error: the program was not removed\ntry: do what the lines above say\n",
-  ]);
-  expect(await home.files()).toContain(".local/bin/ai-intercom");
-});
-
-test("--uninstall --all: its data too, without asking", async () => {
-  await using home = await Home.make();
-  await home.run();
-  const { code, out } = await home.run(["--uninstall", "--all"]);
-  expect([code, out]).toEqual([0, `removed ${home.bin}/ai-intercom\n`]);
-  expect(await home.said()).toEqual(["--version", "uninstall --all --yes"]);
-});
-
 test("without an address it says so; --help and unknown options", async () => {
-  await using home = await Home.make();
+  await using home = await InstallerHome.make();
   const { code, err } = await home.run([], { env: { AI_INTERCOM_BASE_URL: "" } });
   expect([code, err]).toEqual([
     1,
@@ -367,16 +280,23 @@ test("without an address it says so; --help and unknown options", async () => {
 });
 
 test("the real executable, whole", async () => {
-  await using home = await Home.make();
+  await using home = await InstallerHome.make();
   await release(home.release, { [fileOf("1.2.4")]: await Bun.file(binary).bytes() });
   const { code, err } = await home.run();
   expect([code, err]).toEqual([0, ""]);
   const installed = Bun.spawnSync([`${home.bin}/ai-intercom`, "--help"]);
   expect(installed.stdout.toString()).toContain("coding agents that run now talk to each other");
-});
+  const gone = await home.run(["--uninstall"]);
+  expect([gone.code, gone.err]).toEqual([0, ""]);
+  // it does not send the person to itself, and speaks of no data where there never was any
+  expect(gone.out).toEndWith(
+    `next: sessions that run now forget it when they end\nremoved ${home.bin}/ai-intercom\n`,
+  );
+  expect(await home.files()).toEqual([]);
+}, 180_000);
 
 test("a script that is cut anywhere in the download does nothing", async () => {
-  await using home = await Home.make();
+  await using home = await InstallerHome.make();
   const text = await Bun.file(script).text();
   const lines = text.split("\n");
   for (let end = 1; end < lines.length - 2; end++) {

@@ -146,6 +146,53 @@ test("what cannot be a code or an address is misuse, before anything is shown", 
   expect(existsSync(machine.home)).toBe(false);
 });
 
+test("an address that another hub or program holds: named, with what to do, before anything is written", async () => {
+  const { hub_url } = await fleet.machine("limn").json("status");
+  await using other = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response("hello") });
+  const machine = newcomer("second-user");
+  const elsewhere = `another address: hub.listen in ${machine.home}/config.yml`;
+  for (const [listen, said] of [
+    [
+      new URL(hub_url).host,
+      `another hub (limn) does\ntry: join that one: ai-intercom setup --hub-url ${hub_url}; or choose ${elsewhere}`,
+    ],
+    [other.url.host, `another program does\ntry: choose ${elsewhere}`],
+    ["192.0.2.1:7700", `EADDRNOTAVAIL: address not available, listen\ntry: choose ${elsewhere}`],
+  ] as const) {
+    const env = { AI_INTERCOM_HUB_LISTEN: listen };
+    const { code, out, err } = await machine.run(["setup", "--yes", "--no-service"], { env });
+    expect([listen, code, out, err]).toEqual([
+      listen,
+      1,
+      "",
+      `error: the hub cannot listen on ${listen}: ${said}\n`,
+    ]);
+    expect(existsSync(machine.home)).toBe(false);
+    expect(readdirSync(home(machine))).toEqual([".claude"]);
+  }
+});
+
+test("its own hub holds the address: that is as it should be, and no one is told to run it again", async () => {
+  const machine = newcomer("runs");
+  await machine.serve("standalone");
+  await machine.linked();
+  const { hub_url } = await machine.json("status");
+  const env = { AI_INTERCOM_HUB_LISTEN: new URL(hub_url).host };
+  const { code, out, err } = await machine.run(["setup", "--yes"], { env });
+  expect([code, err]).toEqual([0, ""]);
+  expect(out).toContain("the answer comes back");
+  expect(out).toMatch(/no service: .*; ai-intercom standalone runs already, but is not started at log-in\n/);
+  expect(out).not.toContain("run it in a terminal");
+});
+
+test("invite says first how a machine is set up with its code, then how it only enrols", async () => {
+  const { out } = await fleet.machine("limn").run(["invite"]);
+  const [code = ""] = out.split("\n");
+  expect(out).toContain(
+    `:\n  ai-intercom setup --join ${code}\nor, to enrol it and no more:\n  ai-intercom join ${code}\n`,
+  );
+});
+
 test("settings that cannot be parsed stop it, and nothing is changed", async () => {
   const machine = newcomer("broken");
   writeFileSync(`${home(machine)}/.claude/settings.json`, "{ not json");
@@ -227,9 +274,11 @@ test.skipIf(systemdMissing !== undefined)(
   },
 );
 
-test("without a systemd it goes on and says how to run it", async () => {
+test("without a systemd it goes on and says how to run it; what it will not do is not listed", async () => {
   const { code, out } = await newcomer("bare").run(["setup", "--yes"]);
   expect(code).toBe(0);
+  expect(out).not.toContain("ai-intercom.service: runs");
+  expect(out).toContain("service: cannot be had here\n");
   expect(out).toMatch(
     /note: no service: systemd does not answer here.*run it in a terminal: ai-intercom standalone/,
   );

@@ -50,10 +50,21 @@ test("after a life with a hub, agents, mail and a permission setting nothing of 
   await machine.json("permissions", "on");
   await machine.json("permissions", "off");
 
-  const refused = await machine.run(["uninstall", "--all", "--yes"]);
-  expect(refused).toMatchObject({
-    code: 1,
-    err: `error: a daemon of ${machine.home} runs, as process ${server.pid}\ntry: stop it first: kill ${server.pid}; or keep the data: ai-intercom uninstall --all --keep-data\n`,
+  const why = `a daemon of ${machine.home} runs, as process ${server.pid}`;
+  for (const word of ["--yes", "--keep-data"])
+    expect(await machine.run(["uninstall", "--all", word])).toEqual({
+      code: 1,
+      out: "",
+      err: `error: ${why}\ntry: stop it first: kill ${server.pid}\n`,
+    });
+  const dry = await machine.run(["uninstall", "--all", "--dry-run"]);
+  expect([dry.code, dry.err]).toEqual([0, ""]);
+  expect(dry.out).toContain(`  ${machine.home}: settings, this machine's key`);
+  expect(dry.out).toEndWith(`refused as it is now: ${why}\ntry: stop it first: kill ${server.pid}\n`);
+  expect((await machine.json("uninstall", "--all", "--dry-run")).refused).toEqual({
+    code: "conflict",
+    message: why,
+    hint: `stop it first: kill ${server.pid}`,
   });
   expect(claudeOf(machine)).toContain("ai-intercom");
   expect(existsSync(`${machine.home}/machine.key`)).toBe(true);
@@ -62,15 +73,21 @@ test("after a life with a hub, agents, mail and a permission setting nothing of 
   await b.close();
   await server.kill();
   writeFileSync(`${machine.home}/hub.db.before-3`, "a copy");
-  const { home, left, dry_run } = await machine.json("uninstall", "--all", "--yes");
-  expect({ home, left, dry_run }).toEqual({ home: machine.home, left: [], dry_run: false });
+  const { home, left, dry_run, refused } = await machine.json("uninstall", "--all", "--yes");
+  expect({ home, left, dry_run, refused }).toEqual({
+    home: machine.home,
+    left: [],
+    dry_run: false,
+    refused: null,
+  });
   expect(existsSync(machine.home)).toBe(false);
   expect(claudeOf(machine)).toBe(settings);
   expect(existsSync(`${machine.env.HOME}/.claude.json`)).toBe(false);
   const again = await machine.run(["uninstall", "--all", "--yes"]);
   expect([again.code, again.err]).toEqual([0, ""]);
   expect(again.out).toContain("nothing is left to remove");
-}, 60_000);
+  expect(again.out).toContain("next: install.sh --uninstall removes the program too; ");
+}, 120_000);
 
 test("a mission that runs is not left alone: refused, with or without the data, until it has ended", async () => {
   await using own = await missionFleet(["limn"], { HOME: fleet.root, XDG_RUNTIME_DIR: "/nonexistent" });

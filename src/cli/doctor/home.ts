@@ -5,6 +5,7 @@ import { IntercomError, toIntercomError } from "../../protocol/errors.ts";
 import { describeConfig } from "../../system/config.ts";
 import { isErrno, readTextIfPresent } from "../../system/files.ts";
 import { fingerprint, loadOrCreateMachineKey } from "../../system/keys.ts";
+import { lockHolder } from "../../system/lock.ts";
 import type { HomePaths } from "../../system/paths.ts";
 import { identify } from "../../system/process.ts";
 import { socketPathBytes } from "../../system/socket.ts";
@@ -111,11 +112,16 @@ function checkConfig({ config }: Observed): Check[] {
   });
 }
 
-function checkKey({ paths: { machineKey, home }, daemon }: Observed): Check[] {
+function checkKey({ paths: { machineKey, home, run }, daemon }: Observed): Check[] {
   const running = daemon instanceof IntercomError ? undefined : daemon;
   if (!look(machineKey)) {
     if (!running) return look(home) ? [ok("key", "no machine.key yet; the first start makes it")] : [];
-    const fix = `put ${shellWord(machineKey)} back from a backup; without one restart the daemon and: ai-intercom join CODE`;
+    // a standalone takes its own machine's new key when it starts
+    const ownHub = lockHolder(`${run}/hub.lock`) === running.pid;
+    const without = ownHub
+      ? "restart ai-intercom standalone, which makes a new one and enrols it"
+      : "restart the daemon and: ai-intercom join CODE";
+    const fix = `put ${shellWord(machineKey)} back from a backup; without one ${without}`;
     return [fail("key_missing", `${machineKey} is gone while the daemon runs`, fix)];
   }
   try {

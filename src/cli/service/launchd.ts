@@ -16,6 +16,7 @@ export function launchd(): ServiceManager {
     name: "launchd",
     file,
     definition: propertyList,
+    requireAnswer: async () => {}, // a Mac has no other, and it is always there
     install: async (job) => {
       mkdirSync(dirname(file), { recursive: true });
       await runTool(["launchctl", "bootout", target], { quiet: true });

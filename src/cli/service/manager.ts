@@ -27,6 +27,8 @@ export type ServiceManager = {
   file: string;
   /** the definition as `install` writes it */
   definition(job: ServiceJob): string;
+  /** Changes nothing. Throws `not_supported` where the manager does not answer here. */
+  requireAnswer(): Promise<void>;
   /** Writes the definition, starts the job and has it started at boot or login. Undone where it cannot be started. */
   install(job: ServiceJob): Promise<void>;
   /** Stops it and removes the definition; false: there was none. */

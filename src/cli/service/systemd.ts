@@ -24,6 +24,7 @@ export function systemd({ system }: { system: boolean }): ServiceManager {
     file,
     definition: (job) => unitText(job, system),
     status,
+    requireAnswer: () => requireManager(systemctl, system),
     install: async (job) => {
       await requireManager(systemctl, system);
       const before = existsSync(file) ? await Bun.file(file).text() : undefined;

@@ -39,7 +39,8 @@ export async function hubsOnTailnet(port: number): Promise<FoundHub[]> {
   return found.filter((hub) => hub !== undefined);
 }
 
-async function hubAt(url: string): Promise<FoundHub | undefined> {
+/** Asks it; undefined where nothing answers, or something that is no hub. */
+export async function hubAt(url: string): Promise<FoundHub | undefined> {
   try {
     const response = await fetch(`${url}/api/discover`, { signal: AbortSignal.timeout(probeMs) });
     const answer = z.object({ hub: z.literal(true), name: z.string() }).safeParse(await response.json());

@@ -18,20 +18,20 @@ export function refuseMissions({ missions }: HomePaths): void {
   });
 }
 
-/** Throws `conflict` that says how to end it. What the services run is theirs to stop. */
+/** Throws `conflict` that says how to end it, whether the home stays or not. What the services run is theirs to stop. */
 export async function refuseInUse(paths: HomePaths, services: readonly ServiceManager[]): Promise<void> {
   const served = await Promise.all(services.map(async (manager) => (await manager.status()).pid));
   for (const role of ["daemon", "hub"]) {
     const pid = holderOf(`${paths.run}/${role}.lock`, role);
     if (pid !== undefined && !served.includes(pid))
       throw new IntercomError("conflict", `a ${role} of ${paths.home} runs, as process ${pid}`, {
-        hint: `stop it first: kill ${pid}; or keep the data: ai-intercom uninstall --all --keep-data`,
+        hint: `stop it first: kill ${pid}`,
       });
   }
 }
 
-/** The lock tells, not the number in it: a pid is used again. */
-function holderOf(path: string, role: string): number | undefined {
+/** Who runs as `role`. The lock tells, not the number in it: a pid is used again. */
+export function holderOf(path: string, role: string): number | undefined {
   const pid = lockHolder(path);
   if (pid === undefined) return undefined;
   try {
