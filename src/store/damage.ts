@@ -30,7 +30,7 @@ export class Damage {
 }
 
 /** `internal`, without the path: whoever may not log in can be told it. */
-export function damaged(cause?: SQLiteError): IntercomError {
+function damaged(cause?: SQLiteError): IntercomError {
   return new IntercomError("internal", "the hub's database is damaged", { hint: fix, cause });
 }
 
