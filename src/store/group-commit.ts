@@ -1,9 +1,9 @@
 // Many writes, one fsync: what is asked for during one turn of the event loop is committed together. Each write
 // stands in a savepoint of its own, so one that fails takes no neighbour with it.
-import { type Database, SQLiteError } from "bun:sqlite";
+import type { Database } from "bun:sqlite";
 import { IntercomError } from "../protocol/errors.ts";
 import { crashPoint } from "../system/crash-point.ts";
-import { isDiskTrouble } from "./integrity.ts";
+import { Damage, writeError } from "./damage.ts";
 
 /** writes in one transaction; storage.md §3: beyond this the latency grows faster than the throughput */
 const maxBatch = 100;
@@ -16,12 +16,14 @@ type Job = {
 
 export class GroupCommit {
   readonly #db: Database;
+  readonly #damage: Damage;
   #jobs: Job[] = [];
   #scheduled: NodeJS.Immediate | undefined;
   #closed = false;
 
-  constructor(db: Database) {
+  constructor(db: Database, damage = new Damage(db.filename)) {
     this.#db = db;
+    this.#damage = damage;
   }
 
   /** Runs `work` in the next transaction; resolves with its value once that is on disk. `work` is synchronous. */
@@ -64,7 +66,8 @@ export class GroupCommit {
       crashPoint("store.after-commit");
     } catch (error) {
       if (this.#db.inTransaction) this.#db.run("ROLLBACK");
-      for (const job of jobs) job.reject(readable(error));
+      const told = writeError(this.#damage.told(error));
+      for (const job of jobs) job.reject(told);
       return;
     }
     for (const job of done) job.resolve();
@@ -82,19 +85,8 @@ export class GroupCommit {
       if (!this.#db.inTransaction) throw error;
       this.#db.run("ROLLBACK TO job");
       this.#db.run("RELEASE job");
-      job.reject(readable(error));
+      job.reject(writeError(this.#damage.told(error)));
       return false;
     }
   }
-}
-
-function readable(error: unknown): unknown {
-  if (!(error instanceof SQLiteError)) return error;
-  const hint = isDiskTrouble(error)
-    ? "look at the disk that holds hub.db: is it full, or read-only?"
-    : undefined;
-  return new IntercomError("internal", `the hub's store cannot write: ${error.message}`, {
-    hint,
-    cause: error,
-  });
 }

@@ -6,11 +6,12 @@ import { IntercomError } from "../protocol/errors.ts";
 import { isErrno } from "../system/files.ts";
 import { type Lock, takeLock } from "../system/lock.ts";
 import * as approvals from "./approvals.ts";
+import { Damage } from "./damage.ts";
 import * as deadlines from "./deadlines.ts";
 import * as deliveries from "./deliveries.ts";
 import { addFeedback, listFeedback } from "./feedback.ts";
 import { GroupCommit } from "./group-commit.ts";
-import { isDiskTrouble } from "./integrity.ts";
+import { isDamage, isDiskTrouble } from "./integrity.ts";
 import * as logins from "./logins.ts";
 import { release } from "./loop-guard.ts";
 import * as machines from "./machines.ts";
@@ -37,18 +38,24 @@ export function openSqlite(path: string): Store {
   try {
     db = connect(path);
     migrate(db, path);
-    return sqliteStore(db, lock);
+    return sqliteStore(db, lock, new Damage(path));
   } catch (error) {
     db?.close();
     lock.release();
-    throw isDiskTrouble(error) ? diskTrouble(path, error) : error;
+    throw isDiskTrouble(error) ? diskTrouble(path, error) : isDamage(error) ? unusable(path, error) : error;
   }
 }
 
-function sqliteStore(db: Database, lock: Lock): Store {
-  const commit = new GroupCommit(db);
+function sqliteStore(db: Database, lock: Lock, damage: Damage): Store {
+  const commit = new GroupCommit(db, damage);
   const write: Access = (work) => commit.write(work);
-  const read: Access = async (work) => work(db);
+  const read: Access = async (work) => {
+    try {
+      return work(db);
+    } catch (error) {
+      throw damage.told(error);
+    }
+  };
   return {
     ...missionPart(read, write),
     machine: (id) => read(() => machines.findMachine(db, id)),
@@ -97,14 +104,17 @@ function sqliteStore(db: Database, lock: Lock): Store {
 
     telegram: telegramStore(read, write),
 
-    check: () => write(rewriteVersion),
+    check: async () => {
+      damage.refuse();
+      await write(rewriteVersion);
+    },
     counts: () => read(counts),
     maintain: async (at) => {
       await write(() => {
         machines.forgetUsed(db, at);
         logins.forgetLogins(db, at);
       });
-      db.run("PRAGMA wal_checkpoint(TRUNCATE)");
+      await read(() => db.run("PRAGMA wal_checkpoint(TRUNCATE)"));
     },
     prune: (step) => write(() => prune(db, step)),
     close: async () => {
@@ -210,11 +220,16 @@ function connect(path: string): Database {
     return db;
   } catch (error) {
     if (isDiskTrouble(error)) throw diskTrouble(path, error);
-    throw new IntercomError("unparsable_file", `${path} cannot be opened as a SQLite database`, {
-      hint: "name another file in hub.store, or move this one away",
-      cause: error,
-    });
+    throw unusable(path, error);
   }
+}
+
+/** Nobody should move it away either: what can be read of it can be rescued. */
+function unusable(path: string, cause: unknown): IntercomError {
+  return new IntercomError("unparsable_file", `${path} cannot be opened as a SQLite database`, {
+    hint: "how to rescue what can be read of it: ai-intercom doctor; or name another file in hub.store",
+    cause,
+  });
 }
 
 /** The file itself may be whole: nobody should move it away. */

@@ -59,21 +59,6 @@ describe("the hub as it answers", () => {
       await server.kill();
     }
   });
-
-  test("a damaged database", async () => {
-    const machine = newHome();
-    const server = await machine.serve("standalone", "--listen", "127.0.0.1:0");
-    await machine.linked();
-    await server.kill();
-    expect((await doctor(machine)).codes).toContain("database");
-    const file = Bun.file(`${machine.home}/hub.db`);
-    const bytes = new Uint8Array(await file.arrayBuffer());
-    bytes.fill(0xa5, 8192, 16_384);
-    await Bun.write(file, bytes);
-    const report = await doctor(machine);
-    expect(report.fix("database_damaged")).toContain(".recover");
-    expect(report.code).toBe(1);
-  });
 });
 
 describe("machines of a hub", () => {

@@ -1,11 +1,12 @@
 // The SQLite engine: the contract, its files, and what survives a kill -9.
 import { Database } from "bun:sqlite";
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { chmodSync, mkdtempSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openStore } from "../../src/store/open.ts";
+import { log } from "../../src/system/log.ts";
 import { storeContract } from "./contract.ts";
-import { furnish } from "./fixtures.ts";
+import { b, furnish, newMessage, roomy } from "./fixtures.ts";
 
 const newPath = () => join(mkdtempSync("/tmp/aii-store-"), "hub.db");
 
@@ -59,6 +60,32 @@ describe("the file", () => {
     writeFileSync(path, "notes of mine, not a database".repeat(100), { mode: 0o600 });
     expect(() => openStore(path)).toThrow("cannot be opened as a SQLite database");
     expect(await Bun.file(path).text()).toStartWith("notes of mine");
+  });
+
+  test("once a damaged page was met the store is not well, and that is logged once, with the file", async () => {
+    const path = newPath();
+    let store = openStore(path);
+    await furnish(store);
+    const sent = Array.from({ length: 100 }, (_, n) => newMessage(`word ${n} ${"x".repeat(300)}`));
+    await Promise.all(sent.map((message) => store.accept(message, [b], roomy)));
+    await store.close();
+    const bytes = Buffer.from(await Bun.file(path).arrayBuffer());
+    const start = Math.floor(bytes.indexOf("word 50 xxx") / 4096) * 4096;
+    writeFileSync(path, bytes.fill(0xa5, start, start + 4096));
+    const told = spyOn(log, "error").mockImplementation(Object.assign(() => {}, { raw: () => {} }));
+    try {
+      store = openStore(path);
+      await store.check();
+      const damaged = { code: "internal", message: "the hub's database is damaged" };
+      for (let n = 0; n < 2; n++)
+        await expect(store.message(sent[50]?.id ?? "")).rejects.toMatchObject(damaged);
+      await expect(store.check()).rejects.toMatchObject(damaged);
+      expect(await store.message(sent[0]?.id ?? "")).toMatchObject({ message: sent[0]?.text });
+      expect(told.mock.calls).toEqual([[damaged.message, expect.objectContaining({ path })]]);
+    } finally {
+      told.mockRestore();
+      await store.close();
+    }
   });
 
   test("a server's address is refused by name", () => {

@@ -41,7 +41,7 @@ export const reasons = {
   hub_unreachable: "no hub answers at its address",
   hub_silent: "the hub's process is there and does not answer",
   hub_foreign: "something answers at the hub's address that is no hub",
-  hub_store: "the hub cannot write to its store",
+  hub_store: "the hub's store is damaged, or cannot be written to",
   hub_version: "the hub is of another version than this program",
   clock: "this machine's clock agrees with the hub's",
   clock_off: "the clocks differ by more than 60 s",

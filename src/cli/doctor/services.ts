@@ -1,10 +1,10 @@
-// The running parts: daemon, hub, the link between them, clocks, what waits, the hub's database.
-import { examineDatabase } from "../../hub/database.ts";
+// The running parts: daemon, hub, the link between them, clocks, what waits.
 import { IntercomError } from "../../protocol/errors.ts";
 import type { DaemonHealth } from "../../protocol/local-api.ts";
 import { version } from "../../protocol/version.ts";
 import { lockHolder } from "../../system/lock.ts";
-import { type Check, fail, ok, shellWord, warn } from "./check.ts";
+import { type Check, fail, ok, warn } from "./check.ts";
+import { checkDatabase } from "./database.ts";
 import type { Observed } from "./observed.ts";
 
 /** ms */
@@ -66,7 +66,7 @@ function checkHub({ hub, paths, config }: Observed): Check[] {
         return [
           fail(
             "hub_store",
-            `${text}: it cannot write to its store`,
+            `${text}: its store is damaged, or cannot be written to`,
             "on the hub's host: df -h; ai-intercom doctor",
           ),
         ];
@@ -170,31 +170,6 @@ function checkOutbox({ daemon }: Observed): Check[] {
     return [ok("outbox", `${outbox} on their way to the hub`)];
   const fix = "nothing is lost; they go out by themselves once the link is open: see the line link";
   return [warn("outbox_waiting", `${outbox} messages and receipts wait on this disk for the hub`, fix)];
-}
-
-function checkDatabase({ config, paths }: Observed): Check[] {
-  if (config instanceof IntercomError) return [];
-  const database = examineDatabase(config.config, paths);
-  if (!database) return [];
-  const { path, found } = database;
-  if ("unchecked" in found)
-    return [
-      warn(
-        "database_unchecked",
-        `${path}: ${found.unchecked}`,
-        `is the disk full or read-only? df -h ${shellWord(paths.home)}; then again: ai-intercom doctor`,
-      ),
-    ];
-  const { damage } = found;
-  if (damage.length === 0) return [ok("database", `${path} is whole`)];
-  const word = shellWord(path);
-  return [
-    fail(
-      "database_damaged",
-      `${path}: ${damage.join("; ")}`,
-      `stop the hub, keep a copy, rescue what can be read: sqlite3 ${word} .recover | sqlite3 ${word}.new; mv ${word}.new ${word}`,
-    ),
-  ];
 }
 
 const isLoopback = (url: string) =>

@@ -246,6 +246,8 @@ export const french: Record<string, string> = {
   "unreadable input": "entrée illisible",
   "look at the disk that holds hub.db: is it full, or read-only?":
     "regardez le disque qui porte hub.db : est-il plein, ou en lecture seule ?",
+  "the hub's database is damaged": "la base du hub est endommagée",
+  "on the hub's host: ai-intercom doctor": "sur l'hôte du hub : ai-intercom doctor",
   "the hub's store is closed": "la base du hub est fermée",
   "the hub's store cannot write: {*}": "la base du hub ne peut pas écrire : {1}",
 
