@@ -14,7 +14,7 @@ import { randomHex } from "../protocol/ids.ts";
 import type { Doorbell } from "./doorbell.ts";
 import type { Link } from "./link.ts";
 import type { SessionEvents } from "./session-events.ts";
-import { localSession } from "./session-view.ts";
+import { hooksSeen, localSession } from "./session-view.ts";
 import type { Session, Sessions } from "./sessions.ts";
 import type { Waiting } from "./waiting.ts";
 
@@ -100,7 +100,7 @@ export class Checkups {
       agent,
       registered_at,
       status,
-      hooks_seen: stored.native_session_id !== undefined,
+      hooks_seen: hooksSeen(session),
       servers: this.#parts.events.listening(session),
       wake: stored.wake ?? "none",
       unread: inbox_pending,

@@ -58,6 +58,11 @@ export function activityOf({ stored, process }: Session): Activity {
   return integrationOf(stored.agent).activity(process, hints);
 }
 
+/** A hook of this session has told which conversation it is. */
+export function hooksSeen({ stored }: Session): boolean {
+  return stored.native_session_id !== undefined;
+}
+
 /** Of an agent that we do not know (any more), whatever transcript there is. */
 export function transcriptReaderOf({ stored }: Session): TranscriptReader {
   const known = integrationNamed(stored.agent);

@@ -1,10 +1,11 @@
 // Why mail in an inbox is not read yet, as far as this machine can tell; and telling the sender when that changes.
 import { integrationOf } from "../integrations/integration.ts";
+import { firstHookMs } from "../protocol/checkup.ts";
 import type { Receipt } from "../protocol/hub-api.ts";
 import { every } from "../system/wait.ts";
 import type { Doorbell } from "./doorbell.ts";
 import type { Outbox } from "./outbox.ts";
-import { activityOf } from "./session-view.ts";
+import { activityOf, hooksSeen } from "./session-view.ts";
 import type { Session, Sessions } from "./sessions.ts";
 
 /** ms between looks */
@@ -14,6 +15,8 @@ const deafAfterRings = 3;
 
 const words = {
   en: {
+    noHooks:
+      "no hook of ours was seen in that session; without hooks it reads only when its agent calls intercom_check_inbox",
     dialog: "its agent waits for its person: a dialog is open",
     subagent: "its agent waits for a subagent; it reads when that is done",
     untold:
@@ -27,6 +30,8 @@ const words = {
     unproved: "an earlier message of the thread is not proved to be read yet",
   },
   fr: {
+    noHooks:
+      "aucun hook d'ai-intercom n'a été vu dans cette session ; sans hooks, elle ne lit que si son agent appelle intercom_check_inbox",
     dialog: "son agent attend sa personne : un dialogue est ouvert",
     subagent: "son agent attend un sous-agent ; il lira quand celui-ci aura fini",
     untold:
@@ -74,11 +79,12 @@ export class Waiting {
     if (inbox.unread === 0) return undefined;
     const say = words[this.#language];
     if (inbox.unread === inbox.waitingOnClaim) return say.unproved;
+    if (lacksHooks(session)) return mayStillHook(session) ? undefined : say.noHooks;
     const { status } = activityOf(session);
     if (status === "waiting") return say.dialog;
     if (status !== "idle" && session.inSubagent) return say.subagent;
     if (status === "unknown" && integrationOf(session.stored.agent).supportsHook("Stop")) return say.untold;
-    if (status !== "idle") return undefined;
+    if (status !== "idle") return this.#isDeaf(session) ? say.deaf(deafAfterRings) : undefined;
     if (!inbox.worthWaking) return say.low;
     const rings = this.#doorbell.rings(session);
     if (!this.#doorbell.canRing(session)) return say.noBell;
@@ -87,9 +93,17 @@ export class Waiting {
     return this.#doorbell.reacted(session) ? say.deaf(deafAfterRings) : say.held(deafAfterRings);
   }
 
-  /** What was answered when mail arrived. */
+  /** What was answered when mail arrived. Where earlier mail was told otherwise, the next look tells all of it anew. */
   remember(session: Session, reason: string | undefined): void {
-    this.#told.set(session.stored.session_id, reason);
+    const { session_id } = session.stored;
+    if (this.#told.has(session_id) && this.#told.get(session_id) !== reason) this.#told.delete(session_id);
+    else this.#told.set(session_id, reason);
+  }
+
+  /** Its senders were told so, and it has not read since: the turn of one more ring takes nothing back. */
+  #isDeaf(session: Session): boolean {
+    const told = this.#told.get(session.stored.session_id);
+    return told === words[this.#language].deaf(deafAfterRings) && this.#doorbell.rings(session) > 0;
   }
 
   #tell(session: Session): void {
@@ -99,9 +113,9 @@ export class Waiting {
       return;
     }
     const reason = this.reason(session);
-    if (this.#told.get(session_id) === reason) return;
+    // also that there is none any more; and after a start, when nobody knows what was told
+    if (this.#told.has(session_id) && this.#told.get(session_id) === reason) return;
     this.#told.set(session_id, reason);
-    if (reason === undefined) return;
     const at = new Date().toISOString();
     const unread = session.inbox.unreadRecords().filter(({ local }) => !local);
     const receipts = unread.map(
@@ -112,4 +126,13 @@ export class Waiting {
       { durable: false },
     );
   }
+}
+
+/** An agent that has hooks, and none was seen; an agent that we do not know has none by nature. */
+function lacksHooks(session: Session): boolean {
+  return !hooksSeen(session) && integrationOf(session.stored.agent).supportsHook("SessionStart");
+}
+
+function mayStillHook({ stored }: Session): boolean {
+  return Date.now() - Date.parse(stored.registered_at) < firstHookMs;
 }

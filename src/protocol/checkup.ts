@@ -13,6 +13,9 @@ export const CanaryNonce = z.string().regex(/^[0-9a-f]{32}$/, "a canary is 32 he
 export const WakeState = z.enum(["ready", "missing", "foreign", "hook", "none"]);
 export type WakeState = z.infer<typeof WakeState>;
 
+/** ms after it registered in which a session's first hook may still come; SessionStart's follows within 0.4 s */
+export const firstHookMs = 5_000;
+
 /** One open session in `GET /api/checkup`. */
 export const SessionCheckup = z.object({
   session_id: z.string(),

@@ -57,8 +57,9 @@ function apply(db: Database, row: DeliveryRow, receipt: Receipt, { at, expires_a
       if (row.state === "queued" && receipt.state !== "seen" && isBeforeReturn(db, row, receipt)) return [];
       if (receipt.state === "seen") db.query("UPDATE deliveries SET seen = 1 WHERE seq = ?").run(row.seq);
       if (progress[receipt.state] > progress[row.state]) return [setState(db, row, change)];
-      // it still stands in the inbox, and why it is not read has changed
-      if (receipt.state === "delivered" && row.state === "delivered") return [setState(db, row, change)];
+      // it still stands in the inbox, and why it is not read has changed, or is so no more
+      if (receipt.state === "delivered" && row.state === "delivered")
+        return isReason(db, row, receipt.reason) ? [] : [setState(db, row, change)];
       // A reply overtook the receipt: the state stays `replied`, the history gets the fact.
       return row.state === "replied" ? [recordState(db, row, change)] : [];
     default:
@@ -81,6 +82,12 @@ function isBeforeReturn(db: Database, row: DeliveryRow, { at }: Receipt): boolea
     )
     .get(row.message_id, row.address);
   return given !== null && at <= given.at;
+}
+
+/** A daemon that was started again tells once more why mail waits. */
+function isReason(db: Database, { seq }: DeliveryRow, reason: string | undefined): boolean {
+  const same = db.query("SELECT 1 FROM deliveries WHERE seq = ? AND reason IS ?").get(seq, reason ?? null);
+  return same !== null;
 }
 
 /** A daemon repeats what was not acked. */

@@ -131,6 +131,21 @@ test("the agent's messaging socket is gone", async () => {
   expect(report.code).toBe(0);
 });
 
+test("no hook was ever seen from it: that the program answers proves nothing for it", async () => {
+  const agent = await atlas().agent("bare", { hooks: false });
+  const id = await agent.registered();
+  const early = await doctor(atlas(), "--canary", id);
+  expect(early.notOk.map(({ code }) => code)).toEqual(["canary_hook_unseen"]);
+  const report = await waitFor("the session to be judged", async () => {
+    const late = await doctor(atlas(), "--canary", id);
+    return late.code === 1 ? late : undefined;
+  });
+  expect(report.notOk.map(({ code }) => code)).toEqual(["canary_hook_unseen"]);
+  expect(report.fix("canary_hook_unseen")).toContain("ai-intercom install claude");
+  await agent.hook("SessionStart", { source: "startup" });
+  expect((await doctor(atlas(), "--canary", id)).notOk).toEqual([]);
+});
+
 test("the hub is away: the link's step fails, this machine's own steps do not", async () => {
   await using own = await Fleet.start(["hub", "far"]);
   const far = own.machine("far");

@@ -158,6 +158,16 @@ describe("sessions", () => {
     expect(report.code).toBe(0);
   });
 
+  test("no hooks, and mail: no line says that a prompt brings it", async () => {
+    const machine = await fleet.join(`h${++made}`);
+    await machine.agent("bare", { hooks: false });
+    await limn().json("chat", `${machine.name}/bare`, "are you there?");
+    const report = await reported(machine, "session_no_hooks");
+    expect(report.text("session_mail_waits")).toContain("1 unread: no hook of ours was seen");
+    expect(report.fix("session_mail_waits")).toContain("ai-intercom install claude");
+    for (const { text, fix } of report.checks) expect(`${text} ${fix}`).not.toContain("prompt");
+  }, 60_000);
+
   test("an MCP server that hangs; a messaging socket that is gone", async () => {
     const machine = await fleet.join(`h${++made}`);
     machine.extraEnv.AGENT_SOCKET = `${fleet.root}/nobody.sock`;

@@ -56,6 +56,49 @@ test("low priority does not wake an idle agent, and the sender learns it; with o
   expect(await reasonOf(sent.message_id)).toContain("cannot be woken");
 });
 
+test("an idle agent that begins to work: the reason why its mail waited is taken back", async () => {
+  const agent = await limn.agent("riser");
+  await registers(agent, { status: "idle", statusUpdatedAt: Date.now() });
+  await waitFor("idle", async () => (await agent.session()).status === "idle");
+  const sent = await sender.call("intercom_chat", { to: "limn/riser", message: "hello" });
+  expect(await reasonOf(sent.message_id)).toContain("cannot be woken");
+  await registers(agent, { status: "busy", statusUpdatedAt: Date.now() });
+  await waitFor("no reason any more", async () => (await reasonOf(sent.message_id)) === undefined);
+  const status = await sender.call("intercom_status", { message_id: sent.message_id });
+  expect(status.states.map(({ state }: { state: string }) => state)).toEqual([
+    "accepted",
+    "delivered",
+    "delivered",
+  ]);
+});
+
+test("mail that came while another reason held learns the new one with the rest", async () => {
+  const agent = await limn.agent("mixed");
+  await registers(agent, { status: "idle", statusUpdatedAt: Date.now() });
+  await waitFor("idle", async () => (await agent.session()).status === "idle");
+  const low = await sender.call("intercom_send", { to: "limn/mixed", message: "btw", priority: "low" });
+  const id = low.recipients[0].message_id;
+  expect(await reasonOf(id)).toContain("low priority");
+  await sender.call("intercom_chat", { to: "limn/mixed", message: "now" });
+  await waitFor("the first one's reason", async () => (await reasonOf(id))?.includes("cannot be woken"));
+});
+
+test("a session without hooks: its sender learns that it reads by the tool alone, whatever its agent does", async () => {
+  const agent = await limn.agent("bare", { hooks: false });
+  const told = async (id: string) =>
+    waitFor("no hook was seen", async () => (await reasonOf(id))?.includes("no hook of ours was seen"));
+  for (const status of ["busy", "idle", "waiting", undefined]) {
+    await registers(agent, { status, statusUpdatedAt: Date.now() });
+    const sent = await sender.call("intercom_chat", { to: "limn/bare", message: `while ${status}` });
+    expect(sent.status).toBe("delivered");
+    await told(sent.message_id);
+    expect(await reasonOf(sent.message_id)).toContain("intercom_check_inbox");
+  }
+  await agent.hook("SessionStart", { source: "startup" });
+  const sent = await sender.call("intercom_chat", { to: "limn/bare", message: "hooks now" });
+  expect(await reasonOf(sent.message_id)).not.toContain("no hook");
+});
+
 test("agents --json names each session's way to be woken", async () => {
   const machine = await fleet.join("bells", { AGENT_SOCKET: `${fleet.root}/bell.sock` });
   await machine.agent("ringing");

@@ -54,10 +54,12 @@ export class ScriptedAgent {
     nativeSessionId?: string;
     transcript?: string;
     program?: string;
+    /** false: it has our MCP server only */
+    hooks?: boolean;
   }): Promise<ScriptedAgent> {
     const agent = new ScriptedAgent(options);
     await agent.#ask({ do: "startServer" });
-    await agent.hook("SessionStart", { source: "startup" });
+    if (options.hooks !== false) await agent.hook("SessionStart", { source: "startup" });
     return agent;
   }
 

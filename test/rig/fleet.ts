@@ -127,10 +127,13 @@ export class Machine {
   }
 
   /** A scripted agent: a process of its own with its MCP server and the installed hook commands. */
-  async agent(project: string, options: { listed?: boolean; program?: string } = {}): Promise<ScriptedAgent> {
+  async agent(
+    project: string,
+    options: { listed?: boolean; program?: string; hooks?: boolean } = {},
+  ): Promise<ScriptedAgent> {
     await mkdir(this.directory(project), { recursive: true });
-    const { program = binary } = options;
-    const agent = await ScriptedAgent.start({ cwd: this.directory(project), env: this.env, program });
+    const { program = binary, hooks } = options;
+    const agent = await ScriptedAgent.start({ cwd: this.directory(project), env: this.env, program, hooks });
     this.#agents.push(agent);
     if (options.listed !== false) await agent.listed();
     return agent;

@@ -12,6 +12,7 @@ import { homePaths } from "../../system/paths.ts";
 import { ownProgram } from "../../system/program.ts";
 import { askDaemon } from "../access.ts";
 import { type Check, fail, ok, warn } from "./check.ts";
+import { hooksOf } from "./sessions.ts";
 
 const reconnect = "reconnect ai-intercom in that session (/mcp), or restart it";
 
@@ -82,8 +83,35 @@ async function marker({ session_id, pid, unread: before }: SessionCheckup): Prom
   return ok("canary_marker", `${path} ${meaning}`);
 }
 
+/** That hooks would get it, and that the session has any: where none was ever seen, nothing runs the program. */
+async function hook(session: SessionCheckup): Promise<Check> {
+  const found = await checkInbox(session);
+  if (found.state !== "ok") return found;
+  const hooks = hooksOf(session);
+  switch (hooks) {
+    case "seen":
+      return found;
+    case "none":
+      return ok("canary_hook", `${found.text}; this agent has no hooks and reads by intercom_check_inbox`);
+    case "awaited":
+      return warn(
+        "canary_hook_unseen",
+        "no hook of this session was seen yet; it has just started",
+        "ask again in some seconds",
+      );
+    case "missing":
+      return fail(
+        "canary_hook_unseen",
+        "no hook of this session was ever seen; it reads only by intercom_check_inbox",
+        `ai-intercom install ${session.agent}, then restart that session`,
+      );
+    default:
+      return hooks satisfies never;
+  }
+}
+
 /** The very program that hooks run, which waits 500 ms for the daemon; its output ends here. */
-async function hook({ pid }: SessionCheckup): Promise<Check> {
+async function checkInbox({ pid }: SessionCheckup): Promise<Check> {
   const nonce = randomHex(16);
   const child = Bun.spawn([...ownProgram(), "check-inbox", "--canary", nonce, "--agent", String(pid)], {
     stdin: "ignore",
@@ -170,7 +198,7 @@ function wakeCheck(wake: Extract<PingAnswer, { status: "pong" }>["wake"], agent:
       );
     case "none":
       if (wakeState === undefined)
-        return ok("canary_wake", "this agent has no messaging socket; its mail comes with its next turn");
+        return ok("canary_wake", "this agent has no messaging socket; it reads by intercom_check_inbox");
       return warn(
         "canary_wake_missing",
         "the agent offers no messaging socket: it is not woken when idle",

@@ -94,6 +94,7 @@ export const reasons = {
   canary_marker_wrong: "unread mail without a marker: hooks would stay silent",
   canary_hook: "check-inbox got the canary from the daemon in time",
   canary_hook_failed: "it did not",
+  canary_hook_unseen: "check-inbox would get it, but no hook of the session's agent was ever seen",
   canary_server: "the session's MCP server answered a ping",
   canary_server_gone: "the session has no MCP server",
   canary_server_silent: "the session's MCP server did not answer",
