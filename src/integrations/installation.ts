@@ -58,7 +58,8 @@ export function addEntries(editors: readonly FileEditor[], backupsDirectory: str
 
 /**
  * Takes our entries out of every file, or changes none; a file unchanged since `add` gets its old bytes back.
- * `directories`: those that we once created; the caller removes the empty ones when its locks are gone from them.
+ * `directories`: those that we once created, and our own; the caller removes the empty ones when its locks are gone from
+ * them.
  */
 export function removeEntries(
   editors: readonly FileEditor[],
@@ -68,7 +69,9 @@ export function removeEntries(
   const backups = new Backups(backupsDirectory);
   const plans = editors.map((editor) => planRemove(editor, backups));
   const changes = plans.flatMap((plan) => plan.changes);
-  const directories = plans.flatMap((plan) => plan.record?.directories ?? []);
+  const created = plans.flatMap((plan) => plan.record?.directories ?? []);
+  // ours, and of no use to a machine on which nothing but hooks was ever installed
+  const directories = [...created, backupsDirectory, dirname(backupsDirectory)];
   if (dryRun) return { changes, directories };
   const writing = plans.filter((plan) => plan.after !== plan.file.text);
   allOrNothing(writing, ({ file, after }) => {

@@ -256,7 +256,7 @@ describe("agent CLIs and the program itself", () => {
 
   test("what a killed upgrade left beside the program", async () => {
     const machine = newHome();
-    const bin = await installed(machine);
+    const bin = await installed(machine, binary);
     await Bun.write(`${bin}/ai-intercom.new`, "half");
     expect((await doctor(machine)).fix("stale_file")).toBe(`rm ${bin}/ai-intercom.new`);
   });

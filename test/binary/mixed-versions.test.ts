@@ -29,7 +29,7 @@ afterAll(() => rm(releases, { recursive: true, force: true }));
 
 async function machine(fleet: Fleet, name: string): Promise<Machine> {
   const added = fleet.add(name, { AI_INTERCOM_BASE_URL: releases });
-  await installed(added);
+  await installed(added, binary);
   return added;
 }
 
@@ -173,7 +173,7 @@ test("an older program on a newer database says what to do, and that does it", a
   await serve();
   await installed(limn, nextProgram);
   await serve();
-  await installed(limn);
+  await installed(limn, binary);
   const { code, err } = await limn.run(["standalone", "--listen", "127.0.0.1:0"]);
   expect([code, err]).toEqual([
     1,

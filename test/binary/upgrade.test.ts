@@ -31,7 +31,7 @@ afterAll(() => rm(shelf, { recursive: true, force: true }));
 /** A hub and daemon with a program of its own, on a port that outlives a restart. */
 async function upgradable(fleet: Fleet, env: Record<string, string> = {}) {
   const limn = fleet.add("limn", { AI_INTERCOM_BASE_URL: releases, ...env });
-  const bin = await installed(limn);
+  const bin = await installed(limn, binary);
   const listen = freeAddress();
   const server = await limn.serve("standalone", "--listen", listen);
   await limn.linked();
@@ -45,7 +45,7 @@ const upgrade = (machine: Machine, ...words: string[]): Promise<Ran> =>
 test("--check only says; without a newer one nothing is done", async () => {
   await using fleet = await Fleet.empty();
   const limn = fleet.add("limn", { AI_INTERCOM_BASE_URL: releases });
-  const bin = await installed(limn);
+  const bin = await installed(limn, binary);
   expect(await limn.json("self-upgrade", "--check")).toEqual({ version, available: "9.0.0", newer: true });
   await installed(limn, `${shelf}/next`);
   expect((await upgrade(limn)).out).toBe("9.0.0 is the newest\n");
@@ -83,7 +83,7 @@ test("over http, a hub alone and a daemon alone, each its own process", async ()
   await using fleet = await Fleet.empty();
   await using served = serveRelease(releases);
   const limn = fleet.add("limn", { AI_INTERCOM_BASE_URL: served.url });
-  await installed(limn);
+  await installed(limn, binary);
   const listen = freeAddress();
   const hub = await limn.serve("hub", "--listen", listen);
   await limn.json("join", (await limn.json("invite")).code);
@@ -100,7 +100,7 @@ test("machines upgrade: refused unless that machine allows it, never backwards; 
   await using fleet = await Fleet.empty();
   const { limn } = await upgradable(fleet);
   const atlas = fleet.add("atlas", { AI_INTERCOM_BASE_URL: releases });
-  await installed(atlas);
+  await installed(atlas, binary);
   await atlas.json("join", (await limn.json("invite")).code);
   const first = await atlas.serve("daemon");
   await atlas.linked();
@@ -218,7 +218,7 @@ test("a new program that ends at once: the old one is back, and what was accepte
 test("a new program that hangs, under a service manager: ended, and the old one runs again", async () => {
   await using fleet = await Fleet.empty();
   const limn = fleet.add("limn", { AI_INTERCOM_BASE_URL: releases, AI_INTERCOM_UPGRADE_PATIENCE: "2" });
-  await installed(limn);
+  await installed(limn, binary);
   const listen = freeAddress();
   // what Restart=on-failure does
   const manager = Bun.spawn(

@@ -92,7 +92,15 @@ describe("files and directories", () => {
     expect(statSync(`${home}/backups/${name}`).mode & 0o777).toBe(0o600);
     expect(statSync(`${home}/backups`).mode & 0o777).toBe(0o700);
     await claude.uninstall(options);
-    expect(readdirSync(`${home}/backups`)).toEqual([]);
+    expect(existsSync(home)).toBe(false);
+  });
+
+  test("what else lies in our home stays", async () => {
+    const { options, home } = testHome({ ".claude/settings.json": pretty });
+    await claude.install(options);
+    write(`${home}/config.yml`, "language: fr\n");
+    await claude.uninstall(options);
+    expect(readdirSync(home)).toEqual(["config.yml"]);
   });
 
   test("a damaged backup or record costs exactness only", async () => {

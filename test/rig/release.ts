@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { chmod, copyFile, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { binary } from "./binary.ts";
+
 import type { Machine } from "./fleet.ts";
 
 /** `ai-intercom-VERSION-TARGET.gz` for each file; the sums are written over all that is there. */
@@ -27,7 +27,7 @@ export const program = (version: string, calls = "/dev/null"): string =>
   `#!/bin/sh\necho "$@" >>"${calls}"\n[ "$1" != --version ] || echo "${version}"\n`;
 
 /** Gives a machine a program of its own, as install.sh leaves it. Returns its folder. */
-export async function installed(machine: Machine, from = binary): Promise<string> {
+export async function installed(machine: Machine, from: string): Promise<string> {
   const bin = `${machine.home}-bin`;
   await mkdir(bin, { recursive: true });
   await copyFile(from, `${bin}/ai-intercom`);
