@@ -119,6 +119,7 @@ function recordOf(machine: Machine, mission: string): { pid: number } {
 
 test("nobody to ask: nothing changes; --dry-run neither; --keep-data asks nothing and keeps the home", async () => {
   const machine = await user();
+  writeFileSync(`${machine.home}/config.yml`, "language: en\n", { mode: 0o600 });
   const before = readdirSync(machine.home);
   const asked = await machine.run(["uninstall", "--all"]);
   expect(asked.code).toBe(2);
@@ -133,7 +134,7 @@ test("nobody to ask: nothing changes; --dry-run neither; --keep-data asks nothin
   const kept = await machine.run(["uninstall", "--all", "--keep-data"]);
   expect([kept.code, kept.err]).toEqual([0, ""]);
   expect(claudeOf(machine)).toBe(settings);
-  expect(existsSync(machine.home)).toBe(true);
+  expect(readdirSync(machine.home)).toEqual(["config.yml"]);
 });
 
 test("words that do not go together", async () => {
