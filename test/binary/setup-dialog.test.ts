@@ -1,9 +1,10 @@
 // `setup` and `uninstall --all` as a person at a terminal meets them: defaults by Enter, other answers, wrong ones, and
 // leaving in the middle, which changes nothing.
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { Dialog } from "../rig/dialog";
 import { Fleet, type Machine } from "../rig/fleet";
+import { newcomerIn } from "../rig/newcomer";
 
 let fleet: Fleet;
 beforeAll(async () => {
@@ -19,16 +20,7 @@ const questions = {
   sure: "go ahead? [Y/n] ",
 };
 
-function newcomer(name: string): Machine {
-  const home = fleet.add(name).directory("home");
-  mkdirSync(`${home}/.claude`, { recursive: true });
-  return fleet.add(name, {
-    HOME: home,
-    XDG_RUNTIME_DIR: "/nonexistent",
-    AI_INTERCOM_HUB_LISTEN: "127.0.0.1:0",
-    TERM: "xterm-256color",
-  });
-}
+const newcomer = (name: string) => newcomerIn(fleet, name, { TERM: "xterm-256color" });
 
 const dialog = (machine: Machine, ...words: string[]) =>
   new Dialog([machine.program, ...words], { env: machine.env, cwd: fleet.root });

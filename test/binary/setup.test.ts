@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { Fleet, type Machine } from "../rig/fleet";
+import { newcomerIn } from "../rig/newcomer";
 import { systemdMissing, UserSystemd } from "../rig/systemd";
 
 let fleet: Fleet;
@@ -10,16 +11,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => fleet[Symbol.asyncDispose]());
 
-/** A home of a person who uses Claude Code; the hub takes any free port. */
-function newcomer(name: string): Machine {
-  const home = fleet.add(name).directory("home");
-  mkdirSync(`${home}/.claude`, { recursive: true });
-  return fleet.add(name, {
-    HOME: home,
-    XDG_RUNTIME_DIR: "/nonexistent",
-    AI_INTERCOM_HUB_LISTEN: "127.0.0.1:0",
-  });
-}
+const newcomer = (name: string) => newcomerIn(fleet, name);
 
 const home = (machine: Machine) => machine.env.HOME ?? "";
 const steps = [

@@ -3,7 +3,6 @@
 import { createHash } from "node:crypto";
 import { chmod, copyFile, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-
 import type { Machine } from "./fleet.ts";
 
 /** `ai-intercom-VERSION-TARGET.gz` for each file; the sums are written over all that is there. */
