@@ -71,12 +71,7 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s without a socke
       await wakes(session, "after Esc");
 
       await idleWithBell(session);
-      const native = (await session.claude.waitForStatus("idle")).sessionId;
-      await session.claude.submit("/clear");
-      await session.claude.waitUntil("another native session", async () => {
-        const registry = await session.claude.registry();
-        return registry?.sessionId !== native && registry?.status !== "busy";
-      });
+      await session.claude.clear();
       await wakes(session, "after clear");
     },
     testMs,

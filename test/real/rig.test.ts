@@ -112,7 +112,7 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => 
       const first = await claude.waitForStatus("idle");
 
       await on.hooks.sayOnce("SessionStart", "nonce-of-compact");
-      await claude.submit("/compact");
+      await claude.compact();
       const compacted = await on.hooks.waitForCall(
         "SessionStart",
         ({ input }) => input.source === "compact",
@@ -120,7 +120,6 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => 
       );
       expect(compacted.input.session_id).toBe(first.sessionId);
       await on.hooks.waitForCall("PostCompact");
-      await claude.waitForStatus("idle");
       await claude.submit(prompt("two", [[{ text: "final two" }]]));
       await claude.waitForAnswer("final two");
       const afterCompact = on.model.requests().findLast(isMainTurn);
@@ -129,17 +128,13 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => 
 
       await claude.waitForStatus("idle");
       await on.hooks.sayOnce("SessionStart", "nonce-of-clear");
-      await claude.submit("/clear");
+      const registry = await claude.clear();
       const cleared = await on.hooks.waitForCall("SessionStart", ({ input }) => input.source === "clear", {
         detail: () => claude.describe(),
       });
       expect(cleared.input.session_id).not.toBe(first.sessionId);
-      await claude.waitUntil(
-        "the registry to follow",
-        async () => (await claude.registry())?.sessionId === cleared.input.session_id,
-      );
+      expect(registry.sessionId).toBe(cleared.input.session_id ?? "");
       expect(cleared.input.transcript_path).toBe(await claude.transcriptPath());
-      await claude.waitForStatus("idle");
       await claude.submit(prompt("three", [[{ text: "final three" }]]));
       await claude.waitForAnswer("final three");
       expect(on.model.requests().findLast(isMainTurn)?.text).toContain("nonce-of-clear");

@@ -32,14 +32,10 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => 
       await using session = await home.terminal({ version });
       const { thread_id } = await workAndReceive(home, session, "before");
       expect(addressIn(session)).toBe(1);
-      const native = (await session.claude.waitForStatus("idle")).sessionId;
-
-      await session.claude.submit("/compact");
-      await session.claude.waitUntil("the summary", () =>
-        session.requests().some(({ kind }) => kind === "compaction"),
-      );
-      await session.claude.waitForScreen("Compacted");
       await session.claude.waitForStatus("idle");
+
+      await session.claude.compact();
+      expect(session.requests().some(({ kind }) => kind === "compaction")).toBe(true);
       await workAndReceive(home, session, "compacted");
       expect(addressIn(session)).toBe(1);
       expect(lastTurn(session)).not.toContain("before prompt");
@@ -47,11 +43,7 @@ describe.skipIf(!installed).each([...claudeVersions])("claude %s", (version) => 
       expect(remindersOf(thread_id, session)).toBe(1);
 
       await session.claude.waitForStatus("idle");
-      await session.claude.submit("/clear");
-      await session.claude.waitUntil("another native session", async () => {
-        const registry = await session.claude.registry();
-        return registry?.sessionId !== native && registry?.status !== "busy";
-      });
+      await session.claude.clear();
       await workAndReceive(home, session, "cleared");
       expect(addressIn(session)).toBe(1);
       expect(lastTurn(session)).not.toContain("compacted prompt");

@@ -49,18 +49,13 @@ describe.skipIf(!installed)("claude 2.1.330", () => {
       await first.claude.submit(prompt("first", [[bash("echo one")], [{ text: "end of first" }]]));
       await first.claude.waitForAnswer("end of first");
       await idle(first);
-      await first.claude.submit("/compact");
-      await first.claude.waitForScreen("Compacted");
+      await first.claude.compact();
       await idle(first);
       await wakes(first, "compacted");
       expect(addressesIn(first)).toBe(1);
 
-      const { sessionId } = await idle(first);
-      await first.claude.submit("/clear");
-      const cleared = await first.claude.waitUntil("another native session", async () => {
-        const registry = await first.claude.registry();
-        return registry?.sessionId !== sessionId && registry?.status === "idle" && registry;
-      });
+      await idle(first);
+      const cleared = await first.claude.clear();
       await wakes(first, "cleared");
       expect(addressesIn(first)).toBe(1);
       await idle(first);

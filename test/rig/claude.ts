@@ -241,6 +241,27 @@ export class ClaudeTerminal extends ClaudeProcess {
     );
   }
 
+  /** `/compact`, until the new context takes prompts. */
+  async compact(): Promise<SessionRegistry> {
+    await this.submit("/compact");
+    await this.waitForScreen("Compacted");
+    return this.waitForStatus("idle");
+  }
+
+  /**
+   * `/clear`, until the new conversation takes prompts. 2.1.197 names the new session while the command still runs and
+   * the old screen stands; what is submitted then runs, but comes back into the input box when the command ends.
+   */
+  async clear(): Promise<SessionRegistry> {
+    const before = (await this.registry())?.sessionId;
+    await this.submit("/clear");
+    return this.waitUntil("a cleared conversation", async () => {
+      const cleared = this.screen().includes("❯ /clear");
+      const registry = await this.registry();
+      return cleared && registry?.sessionId !== before && registry?.status === "idle" && registry;
+    });
+  }
+
   /** Polls any condition; the error shows the screen. */
   waitUntil<T>(label: string, fn: () => T | Promise<T>, timeoutMs?: number) {
     return waitFor(`${label} (claude ${this.version}, pid ${this.pid})`, fn, {
