@@ -6,6 +6,8 @@ import { homePaths } from "../system/paths.ts";
 
 /** ms; a slow daemon costs the agent no more than this, the mail waits */
 const daemonTimeoutMs = 500;
+/** ms; the introduction of a session comes at its start or never */
+const startTimeoutMs = 2_000;
 /** ms; an agent hands over the event at once, and one that never closes our input must not be held by us */
 const inputTimeoutMs = 2_000;
 
@@ -30,12 +32,12 @@ async function printForHook(session: string | undefined): Promise<void> {
   const input = await readInput();
   if (input === undefined) return;
   if (/"hook_event_name"\s*:\s*"PermissionRequest"/.test(input)) return printDecision(input);
+  const isStart = input.includes('"SessionStart"');
   const mayHaveMail =
-    session !== undefined ||
-    input.includes('"SessionStart"') ||
-    (await Bun.file(`${homePaths().pending}/${process.ppid}`).exists());
+    session !== undefined || isStart || (await Bun.file(`${homePaths().pending}/${process.ppid}`).exists());
   if (!mayHaveMail) return;
-  const response = await ask(`/api/hook${queryFor(session)}`, input);
+  const timeoutMs = isStart ? startTimeoutMs : daemonTimeoutMs;
+  const response = await ask(`/api/hook${queryFor(session)}`, input, process.ppid, timeoutMs);
   const text = response.status === 200 ? await response.text() : "";
   if (text !== "") console.log(text);
 }

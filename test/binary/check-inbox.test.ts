@@ -101,6 +101,16 @@ test("an empty answer, an error and a daemon that does not answer are silence", 
   expect(asked).toHaveLength(3);
 });
 
+test("a daemon that answers after a second is waited for at the start of a session only", async () => {
+  await Bun.write(marker, "{}");
+  reply = async () => {
+    await Bun.sleep(1_000);
+    return new Response("late");
+  };
+  expect(await checkInbox(batch)).toMatchObject(silence);
+  expect(await checkInbox(eventInput("SessionStart"))).toMatchObject({ code: 0, out: "late\n", err: "" });
+});
+
 test("without a daemon it is silence", async () => {
   await Bun.write(marker, "{}");
   await daemon.stop(true);

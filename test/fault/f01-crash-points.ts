@@ -150,7 +150,8 @@ type Away = { taken: Set<Served | SimAgent>; resuming: Promise<void>[] };
 async function provoke(world: World, armed: Served, point: Armed, { taken, resuming }: Away): Promise<void> {
   const until = performance.now() + (point.again ? secondPatienceMs : patienceMs);
   const ends = /^(delivery\.given|inbox\.(return|drop)|sessions\.|notice\.|hub\.presence)/.test(point.name);
-  const offline = /^outbox\./.test(point.name);
+  // it empties by itself, and not while the hub goes away again and again
+  const offline = /^outbox\.(?!emptied)/.test(point.name);
   while (armed.running && performance.now() < until) {
     if (await armed.endsWithin(world.dice.between(100, 500))) return;
     const agent = world.dice.pick(
