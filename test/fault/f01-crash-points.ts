@@ -96,9 +96,13 @@ async function survive(passes: Armed[][], context: Context): Promise<CaseResult>
         await provoke(world, server, point, away);
         if (server.running && !point.again) rounds.push([{ ...point, nth: 1, again: true }]);
         else (server.running ? missed : killed).push(`${server.name} at ${point.name}:${point.nth}`);
+        // another one's point may want it away just now: what starts it there would find it killed here
+        while (away.taken.has(server)) await Bun.sleep(20);
+        away.taken.add(server);
         await server.kill();
         // the others need it to reach their own points
         if (armed.length > 1) await server.start();
+        away.taken.delete(server);
       }),
     );
     await Bun.sleep(world.dice.between(0, 200));
