@@ -88,6 +88,14 @@ export function installedHooks(path: string, text: string, env: InstalledOptions
   });
 }
 
+/** Whether one of them brings mail: the bells only wake, and a session's start carries none. */
+export function bringsMail(path: string, text: string): boolean {
+  const root = readJsonObject(path, orEmptyObject(text));
+  return ourHooks(root).some(({ event, kind }) => kind === "inbox" && carriers.includes(event));
+}
+
+const carriers = ["UserPromptSubmit", "PostToolBatch", "Stop"];
+
 function addHooks(path: string, before: string, wanted: readonly Wanted[]): Edited {
   let text = orEmptyObject(before);
   const what: string[] = [];

@@ -8,7 +8,7 @@ import { homePaths } from "../system/paths.ts";
 import { delay } from "../system/wait.ts";
 import { explained, readAgentFile, removeEmptyDirectories } from "./agent-file.ts";
 import { readHookCommand } from "./claude-command.ts";
-import { hooksEditor, installedHooks, wantedHooks } from "./claude-hooks.ts";
+import { bringsMail, hooksEditor, installedHooks, wantedHooks } from "./claude-hooks.ts";
 import {
   type ClaudePlaces,
   claudeConfigDirectory,
@@ -65,7 +65,13 @@ export async function checkClaude(options: InstallOptions): Promise<CheckReport>
   const absent = presentEntries(editors).length === 0;
   const notes = notesFor(places, options);
   const byPlugin = isPluginEnabled(places);
-  const stands = entriesIn(places, options.env ?? process.env, byPlugin);
+  const stands = {
+    ...entriesIn(places, options.env ?? process.env, byPlugin),
+    ...(byPlugin || hasMailHook(places) ? {} : { hooksMissing: places.settings }),
+    hooksStopped: obstacles(places)
+      .filter(({ stops }) => stops === "all hooks" || (stops !== undefined && !byPlugin))
+      .map(({ text }) => text),
+  };
   if (absent && byPlugin) return { state: "current", differences: [], ...stands, notes };
   return {
     state: absent ? "absent" : differences.length > 0 ? "outdated" : "current",
@@ -74,6 +80,8 @@ export async function checkClaude(options: InstallOptions): Promise<CheckReport>
     notes,
   };
 }
+
+const hasMailHook = ({ settings }: ClaudePlaces) => bringsMail(settings, readAgentFile(settings).text ?? "");
 
 /** What hooks and server start and where they look, whoever wrote them; the plugin's lines look it up at run time. */
 function entriesIn(places: ClaudePlaces, env: Environment, byPlugin: boolean) {
@@ -116,7 +124,7 @@ function notesFor(places: ClaudePlaces, { program: [executable] }: InstallOption
   return [
     ...(isExecutable(executable) ? [] : [missing]),
     ...(isPluginEnabled(places) ? [plugin] : []),
-    ...obstacles(places),
+    ...obstacles(places).map(({ text }) => text),
   ];
 }
 

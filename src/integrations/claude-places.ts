@@ -37,22 +37,29 @@ export function claudeConfigDirectory(env: Environment): string {
   return env.CLAUDE_CONFIG_DIR ? resolve(env.CLAUDE_CONFIG_DIR) : `${env.HOME || homedir()}/.claude`;
 }
 
-/** Why hooks or MCP server would not run although installed; whole sentences for the person. */
+/** A whole sentence for the person; `stops`: which hooks of ours do not run because of it, where it is about hooks. */
+type Obstacle = { text: string; stops?: "all hooks" | "hooks outside plugins" };
+
+/** Why hooks or MCP server would not run although installed. */
 export function obstacles({
   settings,
   globalConfig,
   configDirectory,
   managedDirectory,
-}: ClaudePlaces): string[] {
+}: ClaudePlaces): Obstacle[] {
   const user = readObject(settings);
-  const notes: string[] = [];
+  const found: Obstacle[] = [];
   if (user?.disableAllHooks === true)
-    notes.push(`"disableAllHooks" is true in ${settings}: no hook runs until it is removed.`);
+    found.push({
+      text: `"disableAllHooks" is true in ${settings}: no hook runs until it is removed.`,
+      stops: "all hooks",
+    });
   if (user?.crossSessionInbound === "hold")
-    notes.push(`"crossSessionInbound" is "hold" in ${settings}: an idle session is not woken.`);
+    found.push({ text: `"crossSessionInbound" is "hold" in ${settings}: an idle session is not woken.` });
   for (const path of [...managedFiles(managedDirectory), `${configDirectory}/remote-settings.json`])
-    notes.push(...managedObstacles(path, readObject(path)));
-  return [...notes, ...projectObstacles(globalConfig, readObject(globalConfig))];
+    found.push(...managedObstacles(path, readObject(path)));
+  const projects = projectObstacles(globalConfig, readObject(globalConfig));
+  return [...found, ...projects.map((text) => ({ text }))];
 }
 
 /** Ours, from whatever marketplace: `enabledPlugins` of the user's settings. */
@@ -64,20 +71,29 @@ export function isPluginEnabled({ settings }: ClaudePlaces): boolean {
   );
 }
 
-function managedObstacles(path: string, managed: JsonObject | undefined): string[] {
+function managedObstacles(path: string, managed: JsonObject | undefined): Obstacle[] {
   if (!managed) return [];
-  const notes: string[] = [];
+  const found: Obstacle[] = [];
   for (const key of ["disableAllHooks", "allowManagedHooksOnly"])
-    if (managed[key] === true) notes.push(`"${key}" in the managed settings ${path}: our hooks do not run.`);
+    if (managed[key] === true)
+      found.push({
+        text: `"${key}" in the managed settings ${path}: our hooks do not run.`,
+        stops: "all hooks",
+      });
   const closed = managed.strictPluginOnlyCustomization;
   const closes = (surface: string) => closed === true || (Array.isArray(closed) && closed.includes(surface));
-  if (closes("hooks")) notes.push(`the managed settings ${path} allow hooks from plugins only.`);
-  if (closes("mcp")) notes.push(`the managed settings ${path} allow MCP servers from plugins only.`);
+  if (closes("hooks"))
+    found.push({
+      text: `the managed settings ${path} allow hooks from plugins only.`,
+      stops: "hooks outside plugins",
+    });
+  if (closes("mcp"))
+    found.push({ text: `the managed settings ${path} allow MCP servers from plugins only.` });
   if (managed.allowManagedMcpServersOnly === true)
-    notes.push(
-      `"allowManagedMcpServersOnly" in the managed settings ${path}: our MCP server may be refused.`,
-    );
-  return notes;
+    found.push({
+      text: `"allowManagedMcpServersOnly" in the managed settings ${path}: our MCP server may be refused.`,
+    });
+  return found;
 }
 
 /** In single projects: an entry of the same name comes before the user's, and a server can be switched off. */

@@ -89,7 +89,11 @@ export type CheckReport = {
   programs: string[];
   /** the homes in which they look for mail, each once */
   homes: string[];
+  /** where the hooks that bring mail should stand: the rest of ours is there, and none of them */
+  hooksMissing?: string;
   notes: string[];
+  /** the notes because of which no hook of ours runs */
+  hooksStopped: string[];
 };
 
 /** Posts a line that starts a turn of the idle agent. Rejects when it cannot be written; proves nothing else. */

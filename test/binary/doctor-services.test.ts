@@ -222,15 +222,42 @@ describe("agent CLIs and the program itself", () => {
     await Bun.write(settings, JSON.stringify({ ...installed, disableAllHooks: true }));
     const hindered = await doctor(machine);
     expect(hindered.text("agent_hindered")).toContain('"disableAllHooks" is true');
+    expect(hindered.code).toBe(1);
     await Bun.write(settings, JSON.stringify(installed).replaceAll(machine.home, "/elsewhere"));
     const outdated = await doctor(machine);
-    expect(outdated.text("agent_outdated")).toContain("updates the inbox hook");
-    expect(outdated.fix("agent_outdated")).toBe("ai-intercom install claude");
+    expect(outdated.text("agent_outdated")).toMatch(
+      /^Claude Code: hooks or MCP entry are older than this program \(\d\S+\) or were changed since; install would change \S+settings.json: hooks.UserPromptSubmit: updates the inbox hook; /,
+    );
+    expect(outdated.fix("agent_outdated")).toBe(
+      "ai-intercom install claude; then restart the sessions that run",
+    );
+    expect(outdated.notOk.find(({ code }) => code === "agent_outdated")?.state).toBe("warn");
     expect(outdated.text("agent_guard_wrong")).toContain(`in /elsewhere, not in ${machine.home}`);
     await Bun.write(settings, "{ broken");
     const unreadable = await doctor(machine);
     expect(unreadable.text("agent_unreadable")).toContain("settings.json");
     expect(unreadable.code).toBe(1);
+  }, 60_000);
+
+  test("the MCP entry alone: no mail reaches its sessions, which is a failure; hooks by the plugin are none", async () => {
+    const machine = await person("{}");
+    await machine.json("install", "claude");
+    const settings = `${machine.extraEnv.HOME}/.claude/settings.json`;
+    const { hooks } = await Bun.file(settings).json();
+    const bells = { Stop: hooks.Stop.slice(1), SessionStart: hooks.SessionStart };
+    for (const left of [{}, { hooks: {} }, { hooks: bells }]) {
+      await Bun.write(settings, JSON.stringify(left));
+      const report = await doctor(machine);
+      const check = report.notOk.find(({ code }) => code === "agent_hooks_missing");
+      expect([left, check?.state, report.state, report.code]).toEqual([left, "fail", "fail", 1]);
+      expect(report.text("agent_hooks_missing")).toContain(`is in ${settings}: no mail reaches its sessions`);
+      expect(report.fix("agent_hooks_missing")).toStartWith("ai-intercom install claude");
+      expect(report.codes).not.toContain("agent_outdated");
+    }
+    await Bun.write(settings, JSON.stringify({ enabledPlugins: { "ai-intercom@ai-intercom": true } }));
+    expect((await doctor(machine)).codes).not.toContain("agent_hooks_missing");
+    await Bun.write(settings, JSON.stringify({ hooks: { Stop: hooks.Stop.slice(0, 1) } }));
+    expect((await doctor(machine)).codes).toContain("agent_outdated");
   }, 60_000);
 
   test("what hooks and server start is gone, does not run, or is of another version", async () => {

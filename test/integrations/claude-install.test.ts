@@ -229,6 +229,24 @@ describe("notes on what makes the entries dead", () => {
       expect(text).toContain('"allowManagedHooksOnly"');
       expect(text).toContain("MCP servers from plugins only");
     }
+    const { hooksStopped } = await claude.check(options);
+    expect(hooksStopped.map((note) => note.split('"')[1])).toEqual([
+      "disableAllHooks",
+      "allowManagedHooksOnly",
+    ]);
+  });
+
+  test("which notes mean that no hook runs: what lets plugins through does not stop ours", async () => {
+    for (const [enabledPlugins, stopped] of [
+      [{}, 1],
+      [{ "ai-intercom@ai-intercom": true }, 0],
+    ] as const) {
+      const { options } = testHome({
+        ".claude/settings.json": JSON.stringify({ enabledPlugins }),
+        ".claude/remote-settings.json": '{"strictPluginOnlyCustomization": true}',
+      });
+      expect((await claude.check(options)).hooksStopped).toHaveLength(stopped);
+    }
   });
 
   test("none where all is well", async () => {

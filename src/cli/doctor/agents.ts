@@ -64,7 +64,7 @@ async function checkAgent(integration: Integration): Promise<Check[]> {
       report.state === "absent"
         ? []
         : report.notes.map((note) =>
-            warn(
+            (report.hooksStopped.includes(note) ? fail : warn)(
               "agent_hindered",
               `${displayName}: ${note}`,
               "change that setting, then: ai-intercom doctor",
@@ -80,12 +80,8 @@ async function checkAgent(integration: Integration): Promise<Check[]> {
         return [
           warn("agent_not_installed", `${displayName} is here without our hooks and MCP entry`, install),
         ];
-      case "outdated": {
-        const named = report.differences.map(({ file, what }) => `${file}: ${what}`);
-        const more = named.length - shownDifferences;
-        const text = named.slice(0, shownDifferences).join("; ") + (more > 0 ? `; and ${more} more` : "");
-        return [warn("agent_outdated", `${displayName}: ${text}`, install), ...found];
-      }
+      case "outdated":
+        return [checkEntries(report, displayName, install), ...found];
       case "current":
         return [
           ok(
@@ -107,6 +103,29 @@ async function checkAgent(integration: Integration): Promise<Check[]> {
       ),
     ];
   }
+}
+
+/** Something of ours is there. Without any hook that brings mail, nothing reaches the agent's sessions. */
+function checkEntries(
+  { differences, hooksMissing }: CheckReport,
+  displayName: string,
+  install: string,
+): Check {
+  const fix = `${install}; then restart the sessions that run`;
+  if (hooksMissing !== undefined)
+    return fail(
+      "agent_hooks_missing",
+      `${displayName}: installed, but no hook of ours that brings mail is in ${hooksMissing}: no mail reaches its sessions`,
+      fix,
+    );
+  const named = differences.map(({ file, what }) => `${file}: ${what}`);
+  const more = named.length - shownDifferences;
+  const text = named.slice(0, shownDifferences).join("; ") + (more > 0 ? `; and ${more} more` : "");
+  return warn(
+    "agent_outdated",
+    `${displayName}: hooks or MCP entry are older than this program (${version}) or were changed since; install would change ${text}`,
+    fix,
+  );
 }
 
 /** A hook tests for mail in one home: the guard of another home's lets nothing of this one through. */

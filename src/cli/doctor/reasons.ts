@@ -83,6 +83,8 @@ export const reasons = {
   agent: "hooks and MCP entry of an agent CLI are installed and current",
   agent_not_installed: "an agent CLI is here without hooks and MCP entry",
   agent_outdated: "hooks or MCP entry are not what this program would write",
+  agent_hooks_missing:
+    "an agent CLI is installed without any hook that brings mail: none reaches its sessions",
   agent_guard_wrong: "hooks or MCP entry look for mail in another home",
   agent_program_missing: "what hooks or MCP entry start does not run",
   agent_program_version: "what hooks or MCP entry start is of another version than this program",
