@@ -1,6 +1,4 @@
 // `self-upgrade`: fetch, verify, try, swap, restart in place, look whether all is well, and back again when it is not.
-import { accessSync, constants } from "node:fs";
-import { dirname } from "node:path";
 import { databaseKnown } from "../hub/database.ts";
 import { IntercomError, toIntercomError } from "../protocol/errors.ts";
 import { type UpgradeRecord, Version } from "../protocol/upgrade.ts";
@@ -11,21 +9,18 @@ import { takeLock } from "../system/lock.ts";
 import { homePaths } from "../system/paths.ts";
 import { ownProgram } from "../system/program.ts";
 import { fetchRelease, findRelease, type Release } from "../system/release.ts";
-import { previousOf, swapBack, swapIn, writeBeside } from "../system/swap.ts";
+import { previousOf, refuseUnreplaceable, swapIn, writeBeside } from "../system/swap.ts";
 import { command, json } from "./command.ts";
 import { goOlder, refuseOlder } from "./older-database.ts";
 import { print, printJson } from "./output.ts";
-import { end, type Running, restart, runningServers, well } from "./servers.ts";
-
-/** ms a service manager may take to start again what ended */
-const serviceMs = 10_000;
-/** ms the new program may take to say its version */
-const tryMs = 20_000;
+import { goBack, restartable } from "./roll-back.ts";
+import { type Running, restart, runningServers } from "./servers.ts";
+import { tryOut } from "./try-out.ts";
 
 export const selfUpgrade = command({
   name: "self-upgrade",
   description:
-    "replace this program by the latest release, verified; a hub and daemon that run take it up in place, and the old one is put back when they are not well; what has ended by then, its service starts again, or you",
+    "replace this program by the latest release, verified; a hub and daemon that run take it up in place; when they are not well the old one is put back, and what has ended by then is started again",
   args: {
     version: { type: "string", description: "this version instead of the latest", valueHint: "V" },
     check: { type: "boolean", default: false, description: "only say what there is" },
@@ -82,14 +77,7 @@ function replaceable(): string {
     throw new IntercomError("bad_usage", "this runs from source; there is no program to replace", {
       hint: "git pull && bun build.ts",
     });
-  try {
-    accessSync(dirname(program), constants.W_OK);
-  } catch (cause) {
-    throw new IntercomError("unsafe_file", `${dirname(program)} cannot be written to`, {
-      hint: `run this as whoever installed it: ls -l ${program}`,
-      cause,
-    });
-  }
+  refuseUnreplaceable(program);
   return program;
 }
 
@@ -149,87 +137,26 @@ async function replaced({ program, wellMs, say, restore }: Upgrade, release: Rel
   } finally {
     unlinkIfPresent(next);
   }
-  for (const [at, server] of servers.entries()) {
-    const roles = server.roles.join(" and ");
-    try {
-      await restart(server, release.version, wellMs);
-      say(`${roles}: ${release.version}, same process (pid ${server.facts.pid})`);
-    } catch (thrown) {
-      throw await goBack(program, servers.slice(0, at + 1), { wellMs, why: toIntercomError(thrown) });
-    }
-  }
+  await restarted({ program, wellMs, say }, servers, release.version);
   say(`upgraded ${program} from ${version} to ${release.version}; the old one is ${previousOf(program)}`);
   return restore && schema !== undefined ? goOlder(schema, say) : undefined;
 }
 
-/**
- * The new program must run here, and be what its name says. Returns the newest schema of the hub's database that it
- * knows, where it says so.
- */
-async function tryOut(path: string, release: Release): Promise<number | undefined> {
-  const child = Bun.spawn([path, "--version", "--json"], {
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-    timeout: tryMs,
-  });
-  const [out, err, code] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  const said = code === 0 ? stampOf(out) : undefined;
-  if (said?.version === release.version && said.target === release.target)
-    return typeof said.schema === "number" ? said.schema : undefined;
-  throw new IntercomError(
-    "conflict",
-    `${release.file} does not run here as ${release.version} for ${release.target}`,
-    {
-      hint: `nothing was changed; it said: ${(err || out).trim().slice(0, 200) || `nothing (exit ${code})`}`,
-    },
-  );
-}
-
-function stampOf(text: string): { version?: unknown; target?: unknown; schema?: unknown } | undefined {
-  try {
-    return Object(JSON.parse(text));
-  } catch {
-    return undefined;
-  }
-}
-
-async function goBack(
-  program: string,
-  touched: Running[],
-  { wellMs, why }: { wellMs: number; why: IntercomError },
-): Promise<IntercomError> {
-  swapBack(program);
-  const down: string[] = [];
-  for (const server of touched.reverse())
-    if (!(await runsAgain(server, wellMs))) down.push(server.roles.join(" and "));
-  return new IntercomError(
-    "upgrade_unwell",
-    `${why.message}; the old program (${version}) is in place again`,
-    {
-      hint:
-        down.length > 0 ? `start the ${down.join(", the ")} again` : "it runs as before; its log says more",
-      cause: why,
-    },
-  );
-}
-
-/** One that answers takes the old program up by itself; one that hangs is ended, and its service starts it again. */
-async function runsAgain(server: Running, wellMs: number): Promise<boolean> {
-  try {
-    await restart(server, version, wellMs);
-    return true;
-  } catch {
-    await end(server);
-  }
-  try {
-    await well(server, version, serviceMs);
-    return true;
-  } catch {
-    return false;
+/** Each in turn, in place; one that is not well takes all that were touched back with it. */
+async function restarted(
+  { program, wellMs, say }: Pick<Upgrade, "program" | "wellMs" | "say">,
+  servers: readonly Running[],
+  wanted: string,
+): Promise<void> {
+  const all = await restartable(servers);
+  using origins = new DisposableStack();
+  for (const { origin } of all) origins.use(origin);
+  for (const [at, { server }] of all.entries()) {
+    try {
+      await restart(server, wanted, wellMs);
+      say(`${server.roles.join(" and ")}: ${wanted}, same process (pid ${server.facts.pid})`);
+    } catch (thrown) {
+      throw await goBack(program, all.slice(0, at + 1), { wellMs, why: toIntercomError(thrown) });
+    }
   }
 }

@@ -38,11 +38,19 @@ export async function restart(server: Running, wanted: string, patienceMs: numbe
   await well(server, wanted, patienceMs);
 }
 
-/** Resolves when every role of the server answers as version `wanted`, in another life than before. */
-export async function well(server: Running, wanted: string, patienceMs: number): Promise<void> {
+/**
+ * Resolves when every role of the server answers as version `wanted`, in another life than before. `isGone`: nobody
+ * will answer any more.
+ */
+export async function well(
+  server: Running,
+  wanted: string,
+  patienceMs: number,
+  isGone = () => false,
+): Promise<void> {
   const until = Date.now() + patienceMs;
   let last = "it did not answer";
-  while (Date.now() < until) {
+  while (Date.now() < until && !isGone()) {
     const seen = await Promise.all(server.roles.map((role) => factsOf(role).catch(() => undefined)));
     const healthy = seen.every(
       (one) => one !== undefined && one.version === wanted && one.started_at !== server.facts.started_at,

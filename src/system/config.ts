@@ -65,9 +65,12 @@ export const Config = z.object({
       id: Name.default(() => slug(hostname().split(".")[0] ?? "", "machine")).describe(
         "this machine's name in addresses",
       ),
-      display_name: z.string().max(128).default(""),
-      description: z.string().max(2000).default(""),
-      tailscale_ip: z.string().optional(),
+      display_name: z.string().max(128).default("").describe("its name as people read it"),
+      description: z.string().max(2000).default("").describe("what it is for; listed at the hub"),
+      tailscale_ip: z
+        .string()
+        .optional()
+        .describe("address that invitations name where the hub listens on every address"),
     })
     .prefault({}),
   hub: z
@@ -187,7 +190,11 @@ export const Config = z.object({
         .prefault({}),
     })
     .prefault({}),
-  metrics: z.object({ token: z.string().optional() }).prefault({}),
+  metrics: z
+    .object({
+      token: z.string().optional().describe("bearer token of the hub's /metrics; without it closed"),
+    })
+    .prefault({}),
   limits: z
     .object({
       message_bytes: count(65_536).describe("longest message, bytes of UTF-8"),

@@ -79,6 +79,7 @@ async function read(base: string, name: string, timeoutMs: number): Promise<Buff
     if (isAbsolute(base)) return Buffer.from(await Bun.file(`${base}/${name}`).arrayBuffer());
     return await get(`${base}/${name}`, timeoutMs);
   } catch (cause) {
+    if (cause instanceof IntercomError) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new IntercomError("bad_config", `${base}/${name} cannot be read: ${why}`, {
       hint: "check upgrade.base_url (or AI_INTERCOM_BASE_URL) and the network; nothing was changed",
@@ -87,10 +88,51 @@ async function read(base: string, name: string, timeoutMs: number): Promise<Buff
   }
 }
 
+/** Throws `conflict` for a download that was cut, an Error in our own words for whatever else went wrong. */
 async function get(url: string, timeoutMs: number): Promise<Buffer> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
+  const signal = AbortSignal.timeout(timeoutMs);
+  // as it is listed, whatever the server says it is packed in
+  const response = await fetch(url, { signal, decompress: false }).catch((cause: unknown) => {
+    throw new Error(signal.aborted ? `no answer within ${timeoutMs / 1000} s` : unanswered(cause), { cause });
+  });
   if (url.startsWith("https:") && !response.url.startsWith("https:"))
     throw new Error(`it redirects to an address without TLS`);
   if (!response.ok) throw new Error(`the server answers ${response.status}`);
-  return Buffer.from(await response.arrayBuffer());
+  const parts: Uint8Array[] = [];
+  let got = 0;
+  const length = response.headers.get("content-length");
+  const cut = (cause?: unknown) =>
+    new IntercomError(
+      "conflict",
+      `the download of ${url} was cut${signal.aborted ? ` after ${timeoutMs / 1000} s` : ""}: ${got} of ${length ?? "an unknown number of"} bytes were read`,
+      { hint: "nothing was changed; try again", cause },
+    );
+  try {
+    for await (const part of response.body ?? []) {
+      parts.push(part);
+      got += part.length;
+    }
+  } catch (cause) {
+    throw cut(cause);
+  }
+  if (length !== null && got !== Number(length)) throw cut();
+  return Buffer.concat(parts);
+}
+
+/** What Bun's fetch (1.4.5) says is made for programmers; its code tells as much. */
+function unanswered(cause: unknown): string {
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  switch (code) {
+    case "ConnectionRefused":
+    case "ECONNREFUSED":
+      return "nobody answers there";
+    case "ENOTFOUND":
+    case "FailedToOpenSocket":
+      return "that address cannot be found or reached";
+    case "ECONNRESET":
+    case "ConnectionClosed":
+      return "the connection was closed before an answer came";
+    default:
+      return code === "" ? "the connection failed" : `the connection failed (${code})`;
+  }
 }

@@ -1,12 +1,21 @@
 // self-upgrade, with the built program as the old version and the same source stamped 9.0.0 as the new one: what runs
 // goes on, mail waits and arrives, neighbours of both versions talk; and every way to fail leaves the old program.
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readlink, rm } from "node:fs/promises";
 import { hostTarget } from "../../build/targets.ts";
 import { version } from "../../package.json";
 import { binary } from "../rig/binary.ts";
 import { Fleet, type Machine, type Ran } from "../rig/fleet.ts";
-import { built, freeAddress, installed, release, serveRelease } from "../rig/release.ts";
+import {
+  built,
+  foreignPrograms,
+  freeAddress,
+  installed,
+  nobody,
+  release,
+  serveRelease,
+} from "../rig/release.ts";
+import { systemdMissing, UserSystemd } from "../rig/systemd.ts";
 import { waitFor } from "../rig/wait.ts";
 
 const target = hostTarget().name;
@@ -180,40 +189,151 @@ test("nothing is changed by a wrong checksum, a cut download, a program that doe
   await Bun.write(`${tampered}/${fileOf("9.0.0")}`, Bun.gzipSync(Buffer.from(pretender("exit 0"))));
   const whole = await folderWith("x".repeat(1000));
   await using cut = serveRelease(whole, fileOf("9.0.0"));
+  using closing = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: { data: (socket) => void socket.end() },
+  });
   const cases: [string, RegExp][] = [
     [tampered, /is not what SHA256SUMS says/],
-    [cut.url, /cannot be read|is not what SHA256SUMS says/],
-    [await folderWith("#!/bin/sh\nexit 127\n"), /does not run here as 9\.0\.0/],
-    [await folderWith('#!/bin/sh\necho \'{"version":"6.6.6"}\'\n'), /does not run here as 9\.0\.0/],
+    [
+      cut.url,
+      /^error: the download of http\S+\.gz was cut: \d+ of 1000 bytes were read\ntry: nothing was changed; try again\n$/,
+    ],
+    [
+      `http://127.0.0.1:${closing.port}`,
+      /SHA256SUMS cannot be read: the connection was closed before an answer/,
+    ],
+    [`http://${freeAddress()}`, /SHA256SUMS cannot be read: nobody answers there\n/],
+    [
+      await folderWith("#!/bin/sh\necho no such\necho library >&2\nexit 127\n"),
+      /does not run on this machine: it exits with 127, and says: library\n/,
+    ],
+    [await folderWith('#!/bin/sh\necho \'{"version":"6.6.6"}\'\n'), /does not say that it is 9\.0\.0 for /],
     [`${shelf}/nowhere`, /SHA256SUMS cannot be read/],
   ];
+  for (const [, content, why] of foreignPrograms)
+    cases.push([await folderWith(await content()), new RegExp(`does not run on this machine: .*${why}`)]);
   for (const [folder, expected] of cases) {
     const ran = await limn.run(["self-upgrade"], { env: { AI_INTERCOM_BASE_URL: folder } });
     expect([folder, ran.code]).toEqual([folder, 1]);
     expect(ran.err).toMatch(expected);
-    expect(ran.err).toContain("\ntry: ");
+    expect(ran.err).toMatch(/^error: .*\ntry: .*nothing was changed.*\n$/);
     expect((await readdir(bin)).sort()).toEqual(["ai-intercom"]);
   }
   expect((await limn.json("status")).pid).toBe(server.pid);
 }, 60_000);
 
-test("a new program that ends at once: the old one is back, and what was accepted is there after a start", async () => {
-  await using fleet = await Fleet.empty();
-  const { limn, bin, listen, server } = await upgradable(fleet, { AI_INTERCOM_UPGRADE_PATIENCE: "2" });
-  const api = await limn.agent("api");
-  const web = await limn.agent("web");
-  await api.call("intercom_chat", { to: "limn/web", message: "kept" });
-  const ran = await limn.run(["self-upgrade"], {
-    env: { AI_INTERCOM_BASE_URL: await folderWith(pretender("exit 1")) },
+/** An upgrade that waits for what does not come, on a busy machine: the test's own deadline bounds it. */
+async function patiently(machine: Machine, env: Record<string, string>, as: string[] = []): Promise<Ran> {
+  const child = Bun.spawn([...as, machine.program, "self-upgrade"], {
+    env: { ...machine.env, ...env },
+    cwd: "/",
+    stdio: ["ignore", "pipe", "pipe"],
   });
-  expect([ran.code, await server.exited]).toEqual([1, 1]);
-  expect(ran.err).toContain("its process has ended; the old program");
-  expect(ran.err).toContain("try: start the hub and daemon again\n");
-  expect(await Bun.file(`${bin}/ai-intercom`).bytes()).toEqual(await Bun.file(binary).bytes());
-  await limn.serve("standalone", "--listen", listen);
-  await waitFor("the session again", async () => (await web.session())?.inbox_pending === 1);
-  expect(await web.read()).toEqual(["kept"]);
-}, 60_000);
+  const [out, err, code] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  return { code, out, err };
+}
+
+test.if(process.getuid?.() === 0)(
+  "a program that another user owns, in a folder that is read-only or sticky: said before anything is fetched",
+  async () => {
+    await using fleet = await Fleet.empty();
+    await chmod(fleet.root, 0o755);
+    const limn = fleet.add("limn");
+    const bin = await installed(limn, binary);
+    for (const [mode, said] of [
+      [0o755, `${bin} cannot be written to`],
+      [
+        0o1777,
+        `${bin}/ai-intercom belongs to another user, in a directory where only that one may replace it`,
+      ],
+    ] as const) {
+      await chmod(bin, mode);
+      const env = { AI_INTERCOM_BASE_URL: releases };
+      const { code, out, err } = await patiently(limn, env, nobody);
+      expect([mode, code, out, err]).toEqual([
+        mode,
+        1,
+        "",
+        `error: ${said}; nothing was changed\ntry: run this as whoever installed it: ls -ld ${bin} ${bin}/ai-intercom\n`,
+      ]);
+      expect((await readdir(bin)).sort()).toEqual(["ai-intercom"]);
+    }
+  },
+);
+
+test("a new program that ends at once: the old one is back and runs as it was started by hand, mail and all", async () => {
+  await using fleet = await Fleet.empty();
+  const limn = fleet.add("limn", { AI_INTERCOM_UPGRADE_PATIENCE: "5" });
+  const bin = await installed(limn, binary);
+  const listen = freeAddress();
+  const directory = `${fleet.root}/a place`;
+  const log = `${directory}/out.log`;
+  await mkdir(directory);
+  await Bun.write(`${directory}/own.yml`, `hub: {listen: "${listen}"}\n`, { mode: 0o600 });
+  const words = ["standalone", "--config", "own.yml"];
+  const server = Bun.spawn(["/bin/sh", "-c", 'exec "$@" >out.log 2>&1', "sh", limn.program, ...words], {
+    env: { ...limn.env, ONLY_HERE: "a=b c" },
+    cwd: directory,
+  });
+  let again: number | undefined;
+  try {
+    await waitFor("the hub", async () => (await limn.run(["status"])).code === 0);
+    await limn.linked();
+    const api = await limn.agent("api");
+    const web = await limn.agent("web");
+    await api.call("intercom_chat", { to: "limn/web", message: "kept" });
+    const ran = await patiently(limn, {
+      AI_INTERCOM_BASE_URL: await folderWith(pretender("exit 1")),
+    });
+    again = Number(/as process (\d+); to end it: kill \1\n/.exec(ran.err)?.[1]);
+    expect([ran.code, await server.exited]).toEqual([1, 1]);
+    expect(ran.err).toContain("its process has ended; the old program");
+    expect(ran.err).toContain("\ntry: the hub and daemon started anew with all it had, as process ");
+    expect(await Bun.file(`${bin}/ai-intercom`).bytes()).toEqual(await Bun.file(binary).bytes());
+    const { pid, version: now } = await limn.json("status");
+    expect([pid, now]).toEqual([again, version]);
+    const of = (name: string) => Bun.file(`/proc/${again}/${name}`).text();
+    expect((await of("cmdline")).split("\0")).toEqual([limn.program, ...words, ""]);
+    expect(await readlink(`/proc/${again}/cwd`)).toBe(directory);
+    expect((await of("environ")).split("\0")).toContain("ONLY_HERE=a=b c");
+    expect((await Bun.file(log).text()).match(/hub listening on/g)?.length).toBe(2);
+    await waitFor("the session again", async () => (await web.session())?.inbox_pending === 1);
+    expect(await web.read()).toEqual(["kept"]);
+  } finally {
+    server.kill("SIGKILL");
+    if (again) process.kill(again, "SIGKILL");
+  }
+}, 120_000);
+
+test.skipIf(systemdMissing !== undefined)(
+  "a new program that ends well at once, in a service: systemd lets it be, and the upgrade has it start the old one",
+  async () => {
+    await using systemd = await UserSystemd.start();
+    await using fleet = await Fleet.empty();
+    const limn = fleet.add("limn", systemd.env);
+    await installed(limn, binary);
+    await limn.configure({
+      machine: { id: "limn" },
+      hub: { listen: freeAddress() },
+      upgrade: { patience: 5 },
+    });
+    const { pid } = await limn.json("service", "install");
+    await limn.linked();
+    const ran = await patiently(limn, {
+      AI_INTERCOM_BASE_URL: await folderWith(pretender("exit 0")),
+    });
+    expect([ran.code, ran.err]).toEqual([1, expect.stringContaining("try: it runs as before")]);
+    const now = await limn.json("service", "status");
+    expect([now.running, now.pid === pid, await runs(limn)]).toEqual([true, false, version]);
+  },
+  120_000,
+);
 
 test("a new program that hangs, under a service manager: ended, and the old one runs again", async () => {
   await using fleet = await Fleet.empty();

@@ -25,6 +25,36 @@ export async function release(folder: string, files: Record<string, string | Uin
 export const program = (version: string, calls = "/dev/null"): string =>
   `#!/bin/sh\necho "$@" >>"${calls}"\n[ "$1" != --version ] || echo "${version}"\n`;
 
+/** Before a command line: it runs as a user who owns nothing. Only root can. */
+export const nobody = [Bun.which("setpriv") ?? "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+
+/** Programs that a machine can fetch whole and cannot run: what they lack, how they are made, what the kernel says. */
+export const foreignPrograms: [what: string, content: () => Promise<Uint8Array>, why: string][] = [
+  [
+    "another C library",
+    () => patchedTrue(Buffer.from("/ld-linux"), Buffer.from("/ld-other")),
+    "the loader or C library",
+  ],
+  ["another processor", () => patchedTrue(elfMachine(0x3e), elfMachine(0xf3)), "another processor or system"],
+  [
+    "instructions that are missing",
+    async () => Buffer.from("#!/bin/sh\nkill -ILL $$\n"),
+    "instructions that this processor does not have",
+  ],
+];
+
+/** Bytes 16 to 19 of an ELF file: a shared object (as position-independent programs are), and its machine. */
+const elfMachine = (machine: number) => Buffer.from([3, 0, machine, 0]);
+
+/** A small program of this computer with one part of it changed. */
+async function patchedTrue(part: Buffer, other: Buffer): Promise<Uint8Array> {
+  const bytes = Buffer.from(await Bun.file(Bun.which("true") ?? "/bin/true").bytes());
+  const at = bytes.indexOf(part);
+  if (at === -1 || part.length !== other.length) throw new Error("this computer's `true` is built otherwise");
+  other.copy(bytes, at);
+  return bytes;
+}
+
 /** Gives a machine a program of its own, as install.sh leaves it. Returns its folder. */
 export async function installed(machine: Machine, from: string): Promise<string> {
   const bin = `${machine.home}-bin`;

@@ -11,7 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { loadConfig } from "../../src/system/config.ts";
+import { describeConfig, loadConfig } from "../../src/system/config.ts";
 import { setConfigKeys } from "../../src/system/config-edit.ts";
 import { privateDirectory, readSecret, replaceFile } from "../../src/system/files.ts";
 import { fingerprint, loadOrCreateMachineKey } from "../../src/system/keys.ts";
@@ -96,6 +96,10 @@ for (const [yaml, key, text] of badConfigs)
     expect(() => loadConfig({ file, env: {} })).toThrow(failing("bad_config", key));
     expect(() => loadConfig({ file, env: {} })).toThrow(failing("bad_config", text));
   });
+
+test("config: the help says of every key what it is", () => {
+  expect(describeConfig().filter(({ text }) => text === "")).toEqual([]);
+});
 
 test("config edits keep comments and order, and write only on change", () => {
   const file = `${scratch()}/config.yml`;
