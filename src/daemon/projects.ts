@@ -53,6 +53,12 @@ export class Projects {
     this.#state.putProject({ project_id, path: "", description: "", capabilities: [], tags: [] });
   }
 
+  /** Its name is free again. */
+  forget(project_id: string): void {
+    this.#state.replaceProjects(this.#state.projects.filter((one) => one.project_id !== project_id));
+    this.onChange();
+  }
+
   /** Changes only the fields given. */
   describe(
     project_id: string,

@@ -1,6 +1,5 @@
 // The sessions of this machine: one per running agent process, known by pid and start identity. Registers them,
 // notices when their process ends, and finds an ended one again when its conversation is resumed.
-
 import { readdirSync } from "node:fs";
 import { Inbox } from "../inbox/inbox.ts";
 import { markedSession } from "../inbox/marker.ts";
@@ -16,6 +15,7 @@ import { log } from "../system/log.ts";
 import { ancestry, identify, isAlive, type ProcessIdentity } from "../system/process.ts";
 import type { MissionProcess } from "./launcher.ts";
 import type { Projects } from "./projects.ts";
+import { isPassing, settleEnded } from "./session-end.ts";
 import { type DaemonState, type StoredSession, withReply } from "./state.ts";
 
 /** An open session: what is stored, its inbox, and its process. */
@@ -66,7 +66,7 @@ export class Sessions {
   restore(): void {
     const old = Date.now() - forgetEndedMs;
     for (const stored of [...this.#state.sessions]) {
-      if (stored.ended_at === undefined) this.#restoreOne(stored);
+      if (stored.ended_at === undefined || isPassing(stored)) this.#restoreOne(stored);
       else if (Date.parse(stored.ended_at) < old) this.#state.removeSession(stored.session_id);
     }
     this.sweep();
@@ -250,9 +250,8 @@ export class Sessions {
     this.onEnd(session);
     this.#open.delete(session.stored.session_id);
     session.inbox.attach(undefined);
-    session.inbox.close();
     crashPoint("sessions.ended");
-    this.#state.putSession({ ...session.stored, ended_at: new Date().toISOString() });
+    settleEnded(session, this.#state, this.#projects);
     this.onChange();
   }
 

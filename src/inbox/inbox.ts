@@ -6,7 +6,7 @@ import { IntercomError } from "../protocol/errors.ts";
 import { randomHex } from "../protocol/ids.ts";
 import type { InboxRecord } from "../protocol/message.ts";
 import { crashPoint } from "../system/crash-point.ts";
-import { privateDirectory } from "../system/files.ts";
+import { privateDirectory, unlinkIfPresent } from "../system/files.ts";
 import { log } from "../system/log.ts";
 import type { ProcessIdentity } from "../system/process.ts";
 import { type Candidate, choose, type Delivery, isLast, type Room } from "./delivery.ts";
@@ -229,6 +229,12 @@ export class Inbox {
 
   close(): void {
     this.#closed = true;
+  }
+
+  /** Closes it for ever: its files go, and what it knew of ids with them. */
+  remove(): void {
+    this.close();
+    for (const end of [".ledger", ".ids", ".jsonl"]) unlinkIfPresent(this.path.replace(/\.jsonl$/, end));
   }
 
   readonly #isHere = (id: string): boolean => this.#file.find(id) !== undefined;

@@ -22,6 +22,19 @@ const steps = [
   "the answer comes back",
 ];
 
+const nothing = { mail: [], sessions: [], projects: [], directory: false };
+/** What this machine still has of self-tests, in a home where nothing else ever was. */
+function leftOfProofs({ home }: Machine) {
+  const { sessions, projects } = JSON.parse(readFileSync(`${home}/daemon.json`, "utf8"));
+  const mail = readdirSync(`${home}/inbox`, { recursive: true, withFileTypes: true });
+  return {
+    mail: mail.filter((one) => !one.isDirectory()).map(({ name }) => name),
+    sessions,
+    projects,
+    directory: existsSync(`${home}/run/ai-intercom-self-test`),
+  };
+}
+
 test("nobody to ask: it shows what it would do and changes nothing", async () => {
   const machine = newcomer("asked");
   const { code, out, err } = await machine.run(["setup"]);
@@ -50,6 +63,7 @@ test("--yes makes a hub of its own and proves it; a second time there is nothing
   const again = await machine.json("setup", "--yes", "--no-service");
   expect(again.changes).toEqual([]);
   expect(again.self_test).toHaveLength(steps.length);
+  expect(leftOfProofs(machine)).toEqual(nothing);
   await machine.serve("standalone");
   await machine.linked();
   expect((await machine.json("agents")).agents).toEqual([]);
@@ -173,6 +187,7 @@ test("its own hub holds the address: that is as it should be, and no one is told
   const { code, out, err } = await machine.run(["setup", "--yes"], { env });
   expect([code, err]).toEqual([0, ""]);
   expect(out).toContain("the answer comes back");
+  expect(leftOfProofs(machine)).toEqual(nothing);
   expect(out).toMatch(/no service: .*; ai-intercom standalone runs already, but is not started at log-in\n/);
   expect(out).not.toContain("run it in a terminal");
 });

@@ -1,5 +1,7 @@
 // Proves what `setup` has made: two sessions of this machine write to each other through everything, daemon, link, hub
-// and inboxes, with the real MCP server. Nothing of it stays but two ended sessions in the hub's memory.
+// and inboxes, with the real MCP server. Nothing of it stays here; the hub keeps one thread and two ended sessions as the
+// history that they are, and prunes them like any other (hub.keep_days).
+import { existsSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { IntercomError } from "../../protocol/errors.ts";
 import { DaemonHealth } from "../../protocol/local-api.ts";
@@ -14,6 +16,8 @@ import { servicesOf } from "../service/this-computer.ts";
 /** ms */
 const linkPatienceMs = 15_000;
 const listedPatienceMs = 10_000;
+/** ms; the daemon looks each second for sessions that have ended (one of an older version leaves their inboxes) */
+const clearedPatienceMs = 10_000;
 
 export type SelfTest = { step: string; ms: number }[];
 
@@ -45,11 +49,12 @@ export async function selfTest(mode: "standalone" | "hub" | "daemon", home: stri
   return steps;
 }
 
-type Placed = { agent: McpAgent; address: string };
+type Placed = { agent: McpAgent; address: string; session: string };
 
 class Stage implements AsyncDisposable {
   readonly #directory: string;
   readonly #agents: McpAgent[] = [];
+  readonly #sessions: string[] = [];
 
   private constructor(directory: string) {
     this.#directory = directory;
@@ -68,12 +73,18 @@ class Stage implements AsyncDisposable {
     );
     const agent = await McpAgent.start(this.#directory, Object.fromEntries(env));
     this.#agents.push(agent);
-    return placed(agent, machine);
+    const found = await placed(agent, machine);
+    this.#sessions.push(found.session);
+    return found;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const agent of this.#agents) await agent.close();
     await rm(this.#directory, { recursive: true, force: true });
+    const { inbox } = homePaths();
+    const until = Date.now() + clearedPatienceMs;
+    while (this.#sessions.some((id) => existsSync(`${inbox}/${id}.jsonl`)) && Date.now() < until)
+      await delay(20);
   }
 }
 
@@ -86,11 +97,13 @@ async function placed(agent: McpAgent, machine: string): Promise<Placed> {
     const { agents } = AgentList.parse(
       await agent.call("intercom_list_agents", { filter: `machine:${machine}` }),
     );
-    const address = agents
+    const [found] = agents
       .flatMap(({ project_id, sessions }) => sessions.map((one) => ({ project_id, ...one })))
-      .filter(({ summary }) => summary === mark)
-      .map(({ project_id, session_id }) => `${machine}/${project_id}@${session_id}`)[0];
-    if (address !== undefined) return { agent, address };
+      .filter(({ summary }) => summary === mark);
+    if (found) {
+      const { project_id, session_id: session } = found;
+      return { agent, session, address: `${machine}/${project_id}@${session}` };
+    }
     await delay(20);
   }
   throw new IntercomError("internal", "a session of this machine is not listed at the hub");
