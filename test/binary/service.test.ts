@@ -1,7 +1,8 @@
 // `service` with a real systemd: installed, started, started again when killed, removed without a trace; and the
 // definitions themselves under systemd's own judgement.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
+import { binary } from "../rig/binary";
 import { Fleet, type Machine } from "../rig/fleet";
 import { systemdMissing, UserSystemd } from "../rig/systemd";
 import { waitFor } from "../rig/wait";
@@ -44,10 +45,34 @@ describe.skipIf(systemdMissing !== undefined)("systemd", () => {
       expect(exposure).toBeLessThan(kind === "--system" ? 6 : 8.7);
     });
 
-  test("a home with a space, a quote and a percent sign stays one word", async () => {
+  test("a home with a space, a quote, a percent sign and a dollar stays one word", async () => {
     const odd = fleet.add(`odd`, { AI_INTERCOM_HOME: '/tmp/a b"c%h$x' });
-    expect(await definition(odd)).toContain('Environment="AI_INTERCOM_HOME=/tmp/a b\\"c%%h$$x"');
+    expect(await definition(odd)).toContain('Environment="AI_INTERCOM_HOME=/tmp/a b\\"c%%h$x"');
   });
+
+  test("home and program with all that systemd reads otherwise: the unit is valid, and the service runs from there", async () => {
+    await using systemd = await UserSystemd.start();
+    // the program's own path may hold neither quotes nor a backslash: systemd takes such a name for none
+    const plain = ["a b%h$x", "{y}$$;"].join("$");
+    const odd = `${plain}"c'\\n`;
+    const home = `${systemd.env.HOME}/h ${odd}`;
+    const machine = fleet.add("odd-home", { ...systemd.env, AI_INTERCOM_HOME: home });
+    const bin = `${systemd.env.HOME}/bin ${plain}`;
+    mkdirSync(bin);
+    copyFileSync(binary, `${bin}/ai-intercom`);
+    machine.program = `${bin}/ai-intercom`;
+    mkdirSync(home, { mode: 0o700 });
+    writeFileSync(`${home}/config.yml`, "machine:\n  id: odd\nhub:\n  listen: 127.0.0.1:0\n");
+    const { pid } = await machine.json("service", "install");
+    await machine.linked();
+    expect((await machine.json("status")).pid).toBe(pid);
+    expect(readlinkSync(`/proc/${pid}/exe`)).toBe(`${bin}/ai-intercom`);
+    const file = `${systemd.env.HOME}/.config/systemd/user/ai-intercom.service`;
+    const verify = Bun.spawnSync(["systemd-analyze", "verify", "--user", file], { env: systemd.env });
+    expect({ code: verify.exitCode, said: verify.stderr.toString() }).toEqual({ code: 0, said: "" });
+    // it is known again as this home's
+    expect((await machine.json("uninstall", "--all", "--yes")).services).toEqual([file]);
+  }, 60_000);
 
   test("installed, it runs; killed, it runs again; uninstalled, nothing is left", async () => {
     await using systemd = await UserSystemd.start();

@@ -15,7 +15,7 @@ afterAll(() => fleet[Symbol.asyncDispose]());
 const enter = "\r";
 const questions = {
   code: "code of a hub to join (Enter: a hub of its own here): ",
-  name: (now: string) => `this machine's name [${now}]: `,
+  name: (now: string) => `this machine's name (Enter: ${now}): `,
   telegram: "see and steer your agents from Telegram? [y/N] ",
   sure: "go ahead? [Y/n] ",
 };
@@ -63,12 +63,14 @@ test("other answers: a wrong code and a wrong name are asked again, then it join
   await using setup = new Dialog([machine.program, "setup", "--no-service"], { env, cwd: fleet.root });
   await setup.answer(questions.code, `junk${enter}`);
   await setup.answer(questions.code, `${code}${enter}`);
-  await setup.answer("this machine's name [", `no/name${enter}`);
-  await setup.answer("this machine's name [", `study${enter}`);
+  const name = "this machine's name (Enter: ";
+  for (const answer of ["no/name", "n", "Y", "study"]) await setup.answer(name, `${answer}${enter}`);
   await setup.answer(questions.sure, `y${enter}`);
   expect(await setup.ended()).toBe(0);
   expect(setup.text).toContain('"junk": ');
   expect(setup.text).toContain('cannot be "no/name"');
+  expect(setup.text).toContain('"n" answers no question here: it would be this machine\'s name; try: ');
+  expect(setup.text).toContain("ai-intercom setup --machine-id Y");
   expect(config(machine)).toContain("mode: daemon\n");
   expect(config(machine)).toContain("id: study\n");
   const { machines } = await fleet.machine("limn").json("machines");

@@ -60,7 +60,10 @@ function userConfig(): string {
   return XDG_CONFIG_HOME || `${HOME}/.config`;
 }
 
-function unitText({ program, mode, home, searchPath }: ServiceJob, system: boolean): string {
+function unitText(
+  { program: [executable, ...words], mode, home, searchPath }: ServiceJob,
+  system: boolean,
+): string {
   const environment = [`AI_INTERCOM_HOME=${home}`, `PATH=${searchPath}`];
   if (system) environment.push(`HOME=${userInfo().homedir}`);
   return `# Written by \`ai-intercom service install\`, removed by \`ai-intercom service uninstall\`.
@@ -70,7 +73,7 @@ ${system ? "After=network-online.target\nWants=network-online.target\n" : ""}Sta
 
 [Service]
 Type=exec
-ExecStart=${[...program, mode].map(unitWord).join(" ")}
+ExecStart=${[unitWord(executable), ...[...words, mode].map(argument)].join(" ")}
 ${environment.map((entry) => `Environment=${unitWord(entry)}`).join("\n")}
 Restart=on-failure
 RestartSec=1
@@ -106,15 +109,18 @@ ProtectKernelTunables=yes
 CapabilityBoundingSet=~CAP_SYS_ADMIN CAP_SYS_BOOT CAP_SYS_MODULE CAP_SYS_PTRACE CAP_SYS_RAWIO CAP_SYS_TIME CAP_NET_ADMIN CAP_NET_RAW CAP_MKNOD CAP_AUDIT_WRITE CAP_BPF CAP_PERFMON CAP_WAKE_ALARM CAP_SYSLOG CAP_SYS_TTY_CONFIG CAP_SYS_PACCT CAP_LEASE CAP_BLOCK_SUSPEND CAP_LINUX_IMMUTABLE CAP_IPC_LOCK CAP_SYS_CHROOT CAP_MAC_ADMIN CAP_MAC_OVERRIDE
 `;
 
-/** systemd.syntax(7): double quotes, \\ before quote and backslash, %% and $$ for themselves. */
+/** systemd.syntax(7): double quotes, \\ before quote and backslash, %% for itself. */
 function unitWord(word: string): string {
   const escaped = word
     .replaceAll("\\", "\\\\")
     .replaceAll('"', '\\"')
-    .replaceAll("%", "%%")
-    .replaceAll("$", "$$$$");
+    .replaceAll("\n", "\\n")
+    .replaceAll("%", "%%");
   return `"${escaped}"`;
 }
+
+/** systemd.service(5): variables are put into a command's arguments; in its path and in Environment= a $ is a $. */
+const argument = (word: string) => unitWord(word).replaceAll("$", "$$$$");
 
 type Systemctl = (...words: string[]) => [string, ...string[]];
 

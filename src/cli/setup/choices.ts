@@ -23,7 +23,7 @@ export async function completed(choice: Choice, isAsking: boolean): Promise<Choi
   const hub = choice.join ?? (await offeredOnTailnet(isAsking));
   if (!isAsking) return choice;
   const join = hub ?? (await untilGood("code of a hub to join (Enter: a hub of its own here): ", codeOf));
-  const machine = choice.machine ?? (await untilGood(`this machine's name [${nameNow()}]: `, nameOf));
+  const machine = choice.machine ?? (await untilGood(`this machine's name (Enter: ${nameNow()}): `, nameOf));
   return { ...choice, machine, ...(join === undefined ? {} : { join: { ...join, machine } }) };
 }
 
@@ -36,7 +36,20 @@ async function joinable(words: JoinWords): Promise<JoinWords> {
 }
 
 const nameNow = () => loadConfig().machine.id;
-const nameOf = async (text: string) => machineNameOf(text === "" ? nameNow() : text);
+
+/** An answer to another question would become the name by which every other machine addresses this one. */
+async function nameOf(text: string): Promise<string | undefined> {
+  if (text === "") return nameNow();
+  if (!/^(y|n|yes|no)$/i.test(text)) return machineNameOf(text);
+  throw new IntercomError(
+    "bad_usage",
+    `"${text}" answers no question here: it would be this machine's name`,
+    {
+      hint: `another name, or Enter for ${nameNow()}; if it shall be called that: ai-intercom setup --machine-id ${text}`,
+    },
+  );
+}
+
 const codeOf = async (code: string) => (code === "" ? undefined : joinable({ code }));
 
 async function untilGood<T>(question: string, read: (answer: string) => Promise<T>): Promise<T> {
