@@ -147,13 +147,16 @@ const commands: Record<string, Entry> = { ...shown, ...hidden };
 /** Runs one command line (without the program's name); the number is the exit code. */
 export async function main(argv: string[]): Promise<number> {
   const words = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
+  const asJson = words.some((word) => word === "--json" || /^--json=(?!false$)/.test(word));
+  // a script finds one object on stderr, or nothing: no warning beside it
+  if (asJson) (await import("../system/log.ts")).log.level = Number.NEGATIVE_INFINITY;
   // `… | head` closes our stdout: nobody reads any more, so there is nothing left to do
   process.stdout.on("error", () => process.exit(0));
   try {
     return (await run(argv, words)) ?? 0;
   } catch (thrown) {
     const error = toIntercomError(thrown);
-    printError(error, words.includes("--json"));
+    printError(error, asJson);
     if (error.code === "internal" && process.env.AI_INTERCOM_DEBUG) console.error(thrown);
     return error.exitCode;
   }

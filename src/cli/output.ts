@@ -10,11 +10,18 @@ export function printJson(value: unknown): void {
   print(JSON.stringify(value, null, process.stdout.isTTY ? 2 : undefined));
 }
 
-/** Two lines for a person (`error:`, `try:`), one object for a script; always on stderr. */
-export function printError(error: IntercomError, asJson: boolean): void {
-  if (asJson) process.stderr.write(`${JSON.stringify(error.body())}\n`);
+/** Two lines for a person (`error:`, `try:`), one object on one line for a script; always on stderr. */
+export function printError({ code, message, hint }: IntercomError, asJson: boolean): void {
+  const error = { code, message: onOneLine(message), ...(hint ? { hint: onOneLine(hint) } : {}) };
+  if (asJson) process.stderr.write(`${JSON.stringify({ error })}\n`);
   else process.stderr.write(`error: ${error.message}\n${error.hint ? `try: ${error.hint}\n` : ""}`);
 }
+
+/** What a tool, a parser or a typed word brought along may have several. */
+const onOneLine = (text: string) =>
+  plain(text)
+    .trim()
+    .replaceAll(/\s*\n\s*/g, " ");
 
 /** Columns as wide as their widest cell; the last one is not padded. */
 export function table(head: string[], rows: string[][]): string {
