@@ -53,8 +53,7 @@ choose() { # sets sum and file from SHA256SUMS: the wished version, else the hig
   for name in ${cpu:+"$target-$cpu"} "$target"; do
     line=$(grep -E "^[0-9a-f]{64}  ai-intercom-${version:-$release}-${name}[.]gz\$" "$work/SHA256SUMS" |
       sed 's/^.*  ai-intercom-\([0-9.]*\)/\1 &/' | sort -t . -k 1,1n -k 2,2n -k 3,3n | tail -n 1 | cut -d ' ' -f 2-)
-    sum=${line%% *} file=${line##* }
-    [ -z "$line" ] || return 0
+    sum=${line%% *} file=${line##* }; [ -z "$line" ] || return 0
   done
   fail "$base/SHA256SUMS lists no ai-intercom${version:+ $version} for $target" 'read that list'
 }
@@ -71,7 +70,10 @@ install() {
   { mkdir -p -- "$bin" && [ ! -d "$bin/ai-intercom" ] && touch -- "$new"; } 2>/dev/null ||
     fail "$bin/ai-intercom cannot be written" 'set AI_INTERCOM_BIN_DIR'
   { gzip -dc <"$work/gz" >"$new" && chmod 755 "$new"; } || fail "$file cannot be unpacked" "df -h $bin"
-  said=$("$new" --version) || fail "$file does not run on this machine" 'on Alpine: apk add libstdc++ libgcc'
+  said=$("$new" --version) || case $? in
+    126) fail "$file cannot be executed in $bin" 'the line above says why; where it is mounted noexec: set AI_INTERCOM_BIN_DIR' ;;
+    *) fail "$file does not run on this machine (exit $?)" 'on Alpine: apk add libstdc++ libgcc; exit 132: the processor is too old for it' ;;
+  esac
   mv -f -- "$new" "$bin/ai-intercom" || fail "$bin/ai-intercom cannot be replaced" "ls -ld $bin"
   echo "installed ai-intercom $said as $bin/ai-intercom"
   case :$PATH: in *":$bin:"*) ;; *) echo "add it to your shell's PATH: export PATH=\"$bin:\$PATH\"" ;; esac
@@ -82,8 +84,7 @@ offer_setup() { # a script that came through a pipe asks at the terminal itself
     case $answer in [nN]*) ;; *) "$bin/ai-intercom" setup </dev/tty && return ;; esac
   fi
   if [ "$setup" = yes ]; then "$bin/ai-intercom" setup --yes && return; fi
-  echo "next: $bin/ai-intercom setup"
-  [ "$setup" != yes ]
+  echo "next: $bin/ai-intercom setup"; [ "$setup" != yes ]
 }
 remove() {
   [ -e "$bin/ai-intercom" ] || fail "there is no $bin/ai-intercom" 'set AI_INTERCOM_BIN_DIR to where it is'
@@ -101,8 +102,7 @@ main() {
       --version) [ $# -gt 1 ] || fail '--version needs a value' 'install.sh --help'; version=${2#v}; shift ;;
       --yes) setup=yes ;; --no-setup) setup=no ;;
       --uninstall) action=remove ;; --all) data=--yes ;;
-      --help) usage; return ;;
-      *) fail "unknown option $1" 'install.sh --help' ;;
+      --help) usage; return ;; *) fail "unknown option $1" 'install.sh --help' ;;
     esac
     shift
   done

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { chmod, mkdir, rm } from "node:fs/promises";
 import { executable, InstallerHome } from "../rig/installer.ts";
+import { nobody } from "../rig/release.ts";
 
 test("--uninstall: out of the agents first, then the program; what fails keeps it", async () => {
   await using home = await InstallerHome.make();
@@ -34,7 +35,6 @@ test("--uninstall where the program cannot be removed: nothing is changed, no ag
   for (const folder of [home.home, `${home.home}/.local`]) await chmod(folder, 0o755);
   await chmod(home.bin, 0o555);
   // a folder that is read-only stops everyone but root
-  const nobody = [Bun.which("setpriv") ?? "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
   const { code, out, err } = await home.run(["--uninstall"], { as: process.getuid?.() === 0 ? nobody : [] });
   expect([code, out, err]).toEqual([
     1,

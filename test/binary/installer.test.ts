@@ -1,13 +1,15 @@
 // install.sh on a clean home: from a folder and over loopback, with each shell there is, and every way to fail: a
 // clear error, an exit code, nothing changed.
 import { describe, expect, test } from "bun:test";
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { chmod, mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { binary } from "../rig/binary.ts";
 import { fileOf, InstallerHome, script, target } from "../rig/installer.ts";
-import { program, release, serveRelease } from "../rig/release.ts";
+import { foreignPrograms, nobody, program, release, serveRelease } from "../rig/release.ts";
 
 const shells = ["dash", "bash", "busybox sh"].filter((one) => Bun.which(one.split(" ")[0] ?? ""));
+
+const isRoot = process.getuid?.() === 0;
 
 describe.each(shells)("%s", (shell) => {
   test("installs from a folder, says what comes next, and leaves nothing else behind", async () => {
@@ -34,6 +36,62 @@ describe.each(shells)("%s", (shell) => {
     expect(await home.files()).toEqual([".local/bin/ai-intercom"]);
     expect(await Bun.file(`${home.bin}/ai-intercom`).text()).toBe(before);
   });
+
+  for (const [what, content] of foreignPrograms)
+    test(`verified, and it cannot run here: ${what}; an older program stays as it was`, async () => {
+      await using home = await InstallerHome.make();
+      await home.run([], { shell });
+      const before = await Bun.file(`${home.bin}/ai-intercom`).text();
+      await release(home.release, { [fileOf("1.2.4")]: await content() });
+      const { code, out, err } = await home.run([], { shell });
+      expect([code, out]).toEqual([1, `fetching ${fileOf("1.2.4")}\n`]);
+      expect(err).toMatch(
+        /(^|\n)error: ai-intercom-1\.2\.4-\S+ (does not run on this machine \(exit \d+\)|cannot be executed in \S+)\ntry: .*\n$/,
+      );
+      expect(await home.files()).toEqual([".local/bin/ai-intercom"]);
+      expect(await Bun.file(`${home.bin}/ai-intercom`).text()).toBe(before);
+    });
+
+  test.if(isRoot)("a folder from which programs may not run", async () => {
+    await using home = await InstallerHome.make();
+    await mkdir(home.bin, { recursive: true });
+    await Bun.$`mount -t tmpfs -o size=1m,noexec tmpfs ${home.bin}`;
+    try {
+      const { code, err } = await home.run([], { shell });
+      expect(code).toBe(1);
+      expect(err).toEndWith(
+        `error: ${fileOf("1.2.3")} cannot be executed in ${home.bin}\ntry: the line above says why; where it is mounted noexec: set AI_INTERCOM_BIN_DIR\n`,
+      );
+      expect(await home.files()).toEqual([]);
+    } finally {
+      await Bun.$`umount ${home.bin}`;
+    }
+  });
+
+  test.if(isRoot)(
+    "a folder of another user's: not writable, or sticky with the program of another",
+    async () => {
+      await using home = await InstallerHome.make();
+      await home.run([], { shell });
+      const before = await Bun.file(`${home.bin}/ai-intercom`).text();
+      await release(home.release, { [fileOf("1.2.4")]: program("1.2.4") });
+      await Bun.$`chmod -R a+rX ${home.root}`;
+      for (const [mode, said] of [
+        [0o755, "cannot be written"],
+        [0o1777, "cannot be replaced"],
+      ] as const) {
+        await chmod(home.bin, mode);
+        const { code, err } = await home.run([], { shell, as: nobody });
+        expect([mode, code, err]).toEqual([
+          mode,
+          1,
+          expect.stringContaining(`error: ${home.bin}/ai-intercom ${said}\ntry: `),
+        ]);
+        expect(await home.files()).toEqual([".local/bin/ai-intercom"]);
+        expect(await Bun.file(`${home.bin}/ai-intercom`).text()).toBe(before);
+      }
+    },
+  );
 
   test("a target that cannot be written to", async () => {
     await using home = await InstallerHome.make();
@@ -188,7 +246,7 @@ test("a platform that nobody builds for; nothing that computes SHA-256; a progra
   const broken = await home.run();
   expect([broken.code, broken.err]).toEqual([
     1,
-    `error: ${fileOf("1.2.3")} does not run on this machine\ntry: on Alpine: apk add libstdc++ libgcc\n`,
+    `error: ${fileOf("1.2.3")} does not run on this machine (exit 127)\ntry: on Alpine: apk add libstdc++ libgcc; exit 132: the processor is too old for it\n`,
   ]);
   expect(await home.files()).toEqual([]);
 });
