@@ -151,7 +151,7 @@ describe("sessions", () => {
       pid: child.pid,
       agent: "claude",
     });
-    const report = await reported(limn(), "session_no_hooks");
+    const report = await reported(limn(), "session_no_hooks", "session_no_server");
     expect(report.text("session_no_hooks")).toContain(`limn/bare@${body.session_id}`);
     expect(report.fix("session_no_hooks")).toContain("ai-intercom install claude");
     expect(report.fix("session_no_server")).toContain("/mcp");
@@ -162,7 +162,7 @@ describe("sessions", () => {
     const machine = await fleet.join(`h${++made}`);
     await machine.agent("bare", { hooks: false });
     await limn().json("chat", `${machine.name}/bare`, "are you there?");
-    const report = await reported(machine, "session_no_hooks");
+    const report = await reported(machine, "session_no_hooks", "session_mail_waits");
     expect(report.text("session_mail_waits")).toContain("1 unread: no hook of ours was seen");
     expect(report.fix("session_mail_waits")).toContain("ai-intercom install claude");
     for (const { text, fix } of report.checks) expect(`${text} ${fix}`).not.toContain("prompt");
@@ -298,9 +298,9 @@ describe("agent CLIs and the program itself", () => {
   });
 });
 
-async function reported(machine: Machine, code: string): Promise<DoctorReport> {
-  return waitFor(`${code} on ${machine.name}`, async () => {
+async function reported(machine: Machine, ...codes: string[]): Promise<DoctorReport> {
+  return waitFor(`${codes.join(" and ")} on ${machine.name}`, async () => {
     const report = await doctor(machine);
-    return report.codes.includes(code) ? report : undefined;
+    return codes.every((code) => report.codes.includes(code)) ? report : undefined;
   });
 }
