@@ -315,6 +315,34 @@ test("a damaged line of the outbox: its sender finds a notice with what can be m
   third.stop();
 });
 
+test.each(["outbox.open.noted", "replace-file.after-rename:1", "replace-file.after-rename:2"])(
+  "a kill at %s: the sender is told all the same, once",
+  async (crash) => {
+    const { paths, start } = home();
+    const first = start();
+    first.register();
+    first.stop();
+    outboxOf(paths.outbox, (line) => line.replace("text", "te\0t"), whole);
+    const source = `import { Outbox } from "${import.meta.dir}/../../src/daemon/outbox.ts";
+      Outbox.open(${JSON.stringify(paths.outbox)});`;
+    const child = Bun.spawn([process.execPath, "-e", source], {
+      env: { ...process.env, AI_INTERCOM_CRASH: crash },
+      stdout: "ignore",
+      stderr: "ignore",
+    });
+    await child.exited;
+    expect(child.signalCode).toBe("SIGKILL");
+    const second = start();
+    second.lostMail.look();
+    const told = second.sessions
+      .get("s-1")
+      ?.inbox.records()
+      .map(({ id }) => id);
+    expect([second.outbox.routes, told]).toEqual([1, ["msg-1-lost"]]);
+    second.stop();
+  },
+);
+
 test("a line of which no sender, or two, can be made out: nobody is told", () => {
   const { paths, start } = home();
   const first = start();

@@ -218,6 +218,34 @@ describe("what the hub must be asked about", () => {
     expect(sessionsWithLoss(directory)).toEqual([]);
   });
 
+  test.each([
+    "inbox.load.quarantined:1",
+    "replace-file.before-rename:1",
+    "replace-file.after-rename:1",
+    "inbox.load.noted:1",
+    "replace-file.before-rename:2",
+    "replace-file.after-rename:2",
+  ])("a kill at %s leaves the note, or the damage that it is made of", async (crash) => {
+    const directory = freshDirectory();
+    openInbox(directory).append([mail("a"), mail("b")]);
+    damage(filesOf(directory).mail, (bytes) => bytes.subarray(0, bytes.length - 20));
+    const source = `import { Inbox } from "${import.meta.dir}/../../src/inbox/inbox.ts";
+      Inbox.open(${JSON.stringify({ directory, sessionId, unreadLimit: 9 })});`;
+    const child = Bun.spawn([process.execPath, "-e", source], {
+      env: { ...process.env, AI_INTERCOM_CRASH: crash },
+      stdout: "ignore",
+      stderr: "ignore",
+    });
+    await child.exited;
+    expect(child.signalCode).toBe("SIGKILL");
+    expect(
+      openInbox(directory)
+        .records()
+        .map(({ id }) => id),
+    ).toEqual(["a"]);
+    expect(sessionsWithLoss(directory)).toEqual([sessionId]);
+  });
+
   test("known is what stands in the file or was compacted, not what was given back or damaged", () => {
     const directory = freshDirectory();
     const options = { compactAbove: 1_000 };
