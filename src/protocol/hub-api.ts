@@ -128,7 +128,7 @@ export const hubOperations = {
   /** after damage in an inbox: which messages a session must have */
   delivered_copies: {
     who: "machine",
-    input: z.object({ session_id: SessionId, after: z.number().int().nonnegative().default(0) }),
+    input: z.object({ session_id: SessionId, after: z.coerce.number().int().nonnegative().default(0) }),
   },
   heartbeat: { who: "machine", input: z.object({}) },
   /** `doctor --canary`: sent back down the machine's link for one of its sessions */
@@ -224,6 +224,7 @@ export const hubRoutes: readonly {
   { method: "POST", path: "/api/heartbeat", op: "heartbeat" },
   { method: "POST", path: "/api/register", op: "presence" },
   { method: "POST", path: "/api/receipts", op: "receipts" },
+  { method: "GET", path: "/api/delivered-copies", op: "delivered_copies" },
   { method: "GET", path: "/api/agents", op: "agents" },
   { method: "GET", path: "/api/machines", op: "machines" },
   { method: "POST", path: "/api/machines/:id/approve", op: "machine_decide", fixed: { decision: "approve" } },

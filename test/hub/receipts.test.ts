@@ -245,7 +245,9 @@ test("mail that a damaged inbox lost: its sender is told, whatever has become of
   const notice = `Your message ${lost} to limn/api@s-b could not be delivered: damaged.`;
   await waitFor("the notice", () => mac.texts().includes(notice), { detail: () => mac.texts().join("\n") });
   expect(mac.texts().filter((text) => text.includes("could not be delivered"))).toEqual([notice]);
-  // only a machine is asked about, and only about its own sessions
+  const page = await limn.http("GET", "/api/delivered-copies?session_id=s-b&after=0");
+  expect(page).toMatchObject({ status: 200, body: { copies: [{ message_id: back }] } });
+  // a machine learns of its own sessions only
   expect(await mac.request("delivered_copies", { session_id: "s-b" })).toEqual({ copies: [] });
 });
 
