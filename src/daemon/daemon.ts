@@ -26,6 +26,7 @@ import { Hooks } from "./hook.ts";
 import { Launcher } from "./launcher.ts";
 import { Link } from "./link.ts";
 import { serveLocalApi } from "./local-api.ts";
+import { LostMail } from "./lost-mail.ts";
 import { Outbox } from "./outbox.ts";
 import { Permissions } from "./permissions.ts";
 import { Person } from "./person.ts";
@@ -77,6 +78,7 @@ export class Daemon {
   readonly #person: Person;
   readonly #presence: Presence;
   readonly #sender: Sender;
+  readonly #lostMail: LostMail;
   readonly #checkups: Checkups;
   readonly #upgrades: Upgrades;
   #hubUrl: string;
@@ -158,6 +160,8 @@ export class Daemon {
       messageBytes: config.limits.message_bytes,
       beforeRoute: () => this.#presence.settled(),
     });
+    const { machine, language } = config;
+    this.#lostMail = new LostMail({ ...parts, paths, machine: machine.id, language });
     this.#checkups = new Checkups({
       sessions: this.#sessions,
       events: this.#events,
@@ -177,6 +181,7 @@ export class Daemon {
     this.#deliveries.stop();
     this.#doorbell.stop();
     this.#waiting.stop();
+    this.#lostMail.stop();
     this.#events.close();
     await this.#server?.stop();
     await this.#link.stop();
@@ -249,6 +254,7 @@ export class Daemon {
     this.#deliveries.start();
     this.#doorbell.start();
     this.#waiting.start();
+    this.#lostMail.start();
     this.#timers = [
       every(sweepMs, "looking for ended sessions", () => this.#sessions.sweep()),
       every(statusMs, "looking at sessions", () => this.#presence.look()),
@@ -324,6 +330,7 @@ export class Daemon {
         this.#sender.flush();
         if (state !== "linked") return;
         this.#launcher.linked();
+        this.#lostMail.linked();
         background("logins that have ended", () => this.#person.tellEnded());
       },
     });

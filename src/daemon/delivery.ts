@@ -132,14 +132,15 @@ export class Deliveries {
 
   /** Inboxes whose sessions the daemon has forgotten, and that nobody has taken up: as if those had ended now. */
   giveBackForgotten(): void {
-    for (const { sessionId, inbox } of this.#sessions.forgottenInboxes()) {
+    for (const sessionId of this.#sessions.forgottenInboxes()) {
       try {
-        if (inbox.unread > 0 || inbox.openClaims().length > 0) {
+        this.#sessions.withInbox(sessionId, (inbox) => {
+          if (inbox.unread === 0 && inbox.openClaims().length === 0) return;
           log.warn("mail of a forgotten session goes back to the hub", { session: sessionId });
           this.giveBack(forgottenSession(sessionId, inbox));
-        }
-      } finally {
-        inbox.close();
+        });
+      } catch (error) {
+        log.error("a forgotten session's inbox cannot be given back", { session: sessionId, error });
       }
     }
   }

@@ -1,6 +1,7 @@
 // The tool calls about missions, and telling many. Asking goes through the outbox like a message; looking and
 // cancelling need the hub.
 import { z } from "zod";
+import { IntercomError } from "../protocol/errors.ts";
 import { History, MessageStatus } from "../protocol/message.ts";
 import {
   Cancelled,
@@ -13,6 +14,7 @@ import {
 import type { ToolInput, ToolOutput } from "../protocol/tools.ts";
 import { missionOf, threadOf } from "./answers.ts";
 import type { Link } from "./link.ts";
+import { lostNoticeId } from "./lost-routes.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Asked, Sender } from "./sender.ts";
 import type { Session } from "./sessions.ts";
@@ -55,8 +57,8 @@ export class MissionCalls {
     { session }: Call,
   ): Promise<ToolOutput<"intercom_status">> {
     const { link } = this.#parts;
+    if (mission_id === undefined) return this.#messageStatus(message_id ?? "", session);
     const { session_id } = session.stored;
-    if (mission_id === undefined) return this.#messageStatus(message_id ?? "", session_id);
     const waiting = this.#waitingMission(mission_id, session_id);
     if (waiting) return waiting;
     return MissionDetail.parse(await link.ask("mission", { id: mission_id, session_id, output_from }));
@@ -101,12 +103,23 @@ export class MissionCalls {
     });
   }
 
-  /** A message that still waits here is known to nobody else. */
-  async #messageStatus(message_id: string, session_id: string): Promise<MessageStatus> {
+  /** A message that still waits here is known to nobody else, and neither is one that damage took from the outbox. */
+  async #messageStatus(message_id: string, { stored, inbox }: Session): Promise<MessageStatus> {
     const { outbox, link } = this.#parts;
+    const { session_id } = stored;
     const waiting = outbox.find(message_id);
     if (waiting?.session_id !== session_id)
-      return MessageStatus.parse(await link.ask("message", { id: message_id, session_id }));
+      try {
+        return MessageStatus.parse(await link.ask("message", { id: message_id, session_id }));
+      } catch (error) {
+        const unknown = error instanceof IntercomError && error.code === "unknown_message";
+        const notice = unknown
+          ? inbox.records().find(({ id }) => id === lostNoticeId(message_id))
+          : undefined;
+        if (!notice) throw error;
+        const failed = { state: "failed" as const, at: notice.timestamp, reason: notice.message };
+        return { message_id, thread_id: notice.thread_id, status: "failed", states: [failed] };
+      }
     const queued = { state: "queued" as const, at: waiting.at, reason: this.#whyWaiting() };
     return { message_id, thread_id: threadOf(waiting.input) ?? "", status: "queued", states: [queued] };
   }

@@ -8,6 +8,7 @@ import { Receipt, RouteInput } from "../protocol/hub-api.ts";
 import { crashPoint } from "../system/crash-point.ts";
 import { replaceFile, syncDirectory, writeAll } from "../system/files.ts";
 import { setAside } from "../system/set-aside.ts";
+import { corruptPath, noteLostRoutes } from "./lost-routes.ts";
 
 const Entry = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("route"), session_id: z.string(), at: z.string(), input: RouteInput }),
@@ -47,7 +48,10 @@ export class Outbox {
     syncDirectory(dirname(path));
     const bytes = readFileSync(path);
     const { entries, damaged, clean } = readEntries(bytes);
-    if (damaged.length > 0) setAside(`${path}.corrupt`, "the outbox", damaged);
+    if (damaged.length > 0) {
+      noteLostRoutes(path, damaged, setAside(corruptPath(path), "the outbox", damaged));
+      crashPoint("outbox.open.noted");
+    }
     const outbox = new Outbox(path, fd, entries, bytes.length);
     if (!clean) outbox.#rewrite();
     return outbox;

@@ -220,28 +220,28 @@ export class Sessions {
 
   /** Puts a notice into an ended session's inbox, for its return. False when nobody knows the session any more. */
   leave(sessionId: string, record: Omit<InboxRecord, "read">): boolean {
-    const stored = this.#stored(sessionId);
-    if (!stored || this.#open.has(sessionId)) return false;
-    const inbox = this.#openInbox(stored.session_id);
-    try {
-      inbox.append([record]);
-    } finally {
-      inbox.close();
-    }
+    if (!this.#stored(sessionId) || this.#open.has(sessionId)) return false;
+    this.withInbox(sessionId, (inbox) => inbox.append([record]));
     return true;
   }
 
+  /** With the inbox of any session: open, ended, or forgotten here. */
+  withInbox<T>(sessionId: string, work: (inbox: Inbox) => T): T {
+    const open = this.#open.get(sessionId);
+    if (open) return work(open.inbox);
+    const inbox = this.#openInbox(sessionId);
+    try {
+      return work(inbox);
+    } finally {
+      inbox.close();
+    }
+  }
+
   /** Inboxes that no session known here has: the daemon's memory was lost, or forgot a session after 30 days. */
-  forgottenInboxes(): { sessionId: string; inbox: Inbox }[] {
+  forgottenInboxes(): string[] {
     return readdirSync(this.#inboxDirectory).flatMap((name) => {
       const sessionId = name.endsWith(".jsonl") ? name.slice(0, -".jsonl".length) : "";
-      if (!SessionId.safeParse(sessionId).success || this.#stored(sessionId)) return [];
-      try {
-        return [{ sessionId, inbox: this.#openInbox(sessionId) }];
-      } catch (error) {
-        log.error("a forgotten session's inbox cannot be opened", { session: sessionId, error });
-        return [];
-      }
+      return SessionId.safeParse(sessionId).success && !this.#stored(sessionId) ? [sessionId] : [];
     });
   }
 

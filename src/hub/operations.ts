@@ -48,6 +48,8 @@ export class Operations {
     this.#handlers = {
       presence: (input, asker) => answer(takePresence(parts, machineOf(asker), input, asker)),
       receipts: (input, asker) => answer(takeReceipts(parts, machineOf(asker), input.receipts)),
+      delivered_copies: ({ session_id, after }, asker) =>
+        answer(store.deliveredCopies(machineOf(asker), session_id, after)),
       heartbeat: (_, asker) => answer(store.sawMachine(machineOf(asker), at()).then(() => ({ time: at() }))),
       route: (input, asker) => router.route(input, asker),
       // later: the daemon answers over the very link that asks

@@ -96,13 +96,17 @@ export class Inbox {
     return this.#file.find(id)?.local ?? false;
   }
 
+  /** It stands here, or stood here until compaction dropped it. Not one that was given back, or lost to damage. */
+  knows(id: string): boolean {
+    this.#refresh();
+    return this.#isKnown(id);
+  }
+
   /** When this returns, the mail is on the disk. Known ids are skipped; above the limit nothing is appended. */
   append(records: readonly Omit<InboxRecord, "read">[]): void {
     this.#refresh();
     const ids = new Set<string>();
-    const fresh = records.filter(
-      ({ id }) => !this.#isHere(id) && !this.#remembered.has(id) && ids.size < ids.add(id).size,
-    );
+    const fresh = records.filter(({ id }) => !this.#isKnown(id) && ids.size < ids.add(id).size);
     if (fresh.length === 0) return;
     if (!this.canAccept(fresh.length))
       throw new IntercomError(
@@ -238,6 +242,10 @@ export class Inbox {
   }
 
   readonly #isHere = (id: string): boolean => this.#file.find(id) !== undefined;
+
+  #isKnown(id: string): boolean {
+    return this.#isHere(id) || this.#remembered.has(id);
+  }
 
   /** Messages whose last part this claim carries: their flags follow it. */
   #completed(claim: Claim): Mail[] {

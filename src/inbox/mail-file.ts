@@ -18,6 +18,7 @@ import type { InboxRecord } from "../protocol/message.ts";
 import { crashPoint } from "../system/crash-point.ts";
 import { isErrno, replaceFile, syncDirectory, writeAll } from "../system/files.ts";
 import { setAside } from "../system/set-aside.ts";
+import { noteLoss } from "./loss.ts";
 import { flagBytes, type Mark, readLine, writeLine } from "./mail-line.ts";
 import { type PlacedMail, parseMail, placeMail } from "./mail-parse.ts";
 
@@ -59,11 +60,13 @@ export class MailFile {
   /** Reads the file, mends what a crash or a foreign hand left, and makes what was read durable. */
   load(mended = false): void {
     const bytes = this.#readAll();
-    const { lines, damaged, clean } = parseMail(bytes);
+    const { lines, damaged, loss, clean } = parseMail(bytes);
     if (damaged.length > 0) setAside(this.path.replace(/\.jsonl$/, ".corrupt"), "an inbox", damaged);
     if (!clean) {
       if (mended) throw new IntercomError("internal", `${this.path} cannot be mended`);
       crashPoint("inbox.load.quarantined");
+      if (loss) noteLoss(this.path);
+      crashPoint("inbox.load.noted");
       replaceFile(this.path, lines.map(({ record, mark }) => `${writeLine(record, mark).text}\n`).join(""));
       this.load(true);
       return;

@@ -15,17 +15,27 @@ export type PlacedMail = {
   mark: Mark;
 };
 
-/** `clean`: every byte belongs to a canonical line, and no id stands twice. */
-type ParsedMail = { lines: (MailLine & { mail: PlacedMail })[]; damaged: Buffer[]; clean: boolean };
+/**
+ * `clean`: every byte belongs to a canonical line, and no id stands twice. `loss`: there are bytes, zeros among them,
+ * that belong to no record: they may have been one.
+ */
+type ParsedMail = {
+  lines: (MailLine & { mail: PlacedMail })[];
+  damaged: Buffer[];
+  loss: boolean;
+  clean: boolean;
+};
 
 export function parseMail(bytes: Buffer): ParsedMail {
-  const parsed: ParsedMail = { lines: [], damaged: [], clean: true };
+  const parsed: ParsedMail = { lines: [], damaged: [], loss: false, clean: true };
   const ids = new Set<string>();
   for (let at = 0; at < bytes.length; ) {
     const newline = bytes.indexOf(0x0a, at);
     const end = newline === -1 ? bytes.length : newline;
     const raw = bytes.subarray(at, end);
-    const line = readLine(raw) ?? salvage(raw, parsed.damaged);
+    const intact = readLine(raw);
+    if (!intact && raw.length > 0) parsed.loss = true;
+    const line = intact ?? salvage(raw, parsed.damaged);
     const fresh = line !== undefined && !ids.has(line.record.id);
     if (!line?.canonical || !fresh || newline === -1) parsed.clean = false;
     if (line && fresh) {

@@ -41,8 +41,22 @@ export const Receipt = z.object({
   state: z.enum(["delivered", "offered", "seen", "queued", "failed"]),
   at: Timestamp,
   reason: z.string().max(500).optional(),
+  /**
+   * Only while this is the number of the copy's latest state (`delivered_copies`): whatever happened to it since
+   * outweighs the receipt. A hub that does not know the field drops it and may call failed what was offered; one that
+   * never told a number gets no such receipt, unless it was replaced by an older one while the receipt was on its way.
+   */
+  state_no: z.number().int().nonnegative().optional(),
 });
 export type Receipt = z.infer<typeof Receipt>;
+
+/** One page of a session's copies that the hub counts as exactly `delivered`. */
+export const DeliveredCopies = z.object({
+  copies: z.array(z.object({ message_id: MessageId, state_no: z.number().int().nonnegative() })),
+  /** `after` of the next page; absent on the last. A page may be empty and not the last. */
+  next: z.number().int().positive().optional(),
+});
+export type DeliveredCopies = z.infer<typeof DeliveredCopies>;
 
 export const RouteInput = z.object({
   /** must be a session of the calling machine, or `human` for the person; checked, never believed */
@@ -111,6 +125,11 @@ const limit = z.coerce.number().int().min(1).max(1000).default(50);
 export const hubOperations = {
   presence: { who: "machine", input: Presence },
   receipts: { who: "machine", input: z.object({ receipts: z.array(Receipt).max(1000) }) },
+  /** after damage in an inbox: which messages a session must have */
+  delivered_copies: {
+    who: "machine",
+    input: z.object({ session_id: SessionId, after: z.coerce.number().int().nonnegative().default(0) }),
+  },
   heartbeat: { who: "machine", input: z.object({}) },
   /** `doctor --canary`: sent back down the machine's link for one of its sessions */
   canary: { who: "machine", input: Canary },
@@ -205,6 +224,7 @@ export const hubRoutes: readonly {
   { method: "POST", path: "/api/heartbeat", op: "heartbeat" },
   { method: "POST", path: "/api/register", op: "presence" },
   { method: "POST", path: "/api/receipts", op: "receipts" },
+  { method: "GET", path: "/api/delivered-copies", op: "delivered_copies" },
   { method: "GET", path: "/api/agents", op: "agents" },
   { method: "GET", path: "/api/machines", op: "machines" },
   { method: "POST", path: "/api/machines/:id/approve", op: "machine_decide", fixed: { decision: "approve" } },

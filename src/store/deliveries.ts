@@ -1,6 +1,7 @@
 // Copies of messages on their way, one per recipient, in SQLite: their states and the history of those. Every
 // function runs inside a transaction of the caller.
 import type { Database } from "bun:sqlite";
+import type { DeliveredCopies } from "../protocol/hub-api.ts";
 import type { MessageState, Priority } from "../protocol/message.ts";
 import type { DueNotice, Finding, Outgoing, Session, StateRecord } from "./store.ts";
 
@@ -86,6 +87,43 @@ export function undelivered(db: Database, machine: string, after: number, limit:
       message: priority === null ? message : { ...message, priority },
     }));
 }
+
+/** copies, of whatever machine, that one page looks at: asked for after damage only, and not worth an index */
+const lookedAt = 10_000;
+/** about 100 KB of JSON at most */
+const pageLength = 1_000;
+
+export function deliveredCopies(
+  db: Database,
+  machine: string,
+  session: string,
+  after: number,
+): DeliveredCopies {
+  const until = after + lookedAt;
+  const found = db
+    .query<{ seq: number; message_id: string; state_no: number }, [number, number, string, string, number]>(
+      `SELECT seq, message_id, coalesce(${latestState}, 0) AS state_no FROM deliveries
+       WHERE seq > ? AND seq <= ? AND machine_id = ? AND session_id = ? AND state = 'delivered'
+       ORDER BY seq LIMIT ?`,
+    )
+    .all(after, until, machine, session, pageLength);
+  const copies = found.map(({ message_id, state_no }) => ({ message_id, state_no }));
+  const { last } =
+    db.query<{ last: number | null }, []>("SELECT max(seq) AS last FROM deliveries").get() ?? {};
+  const next = found.length === pageLength ? found.at(-1)?.seq : until;
+  return next !== undefined && next < (last ?? 0) ? { copies, next } : { copies };
+}
+
+/** Nothing has become of the copy since its state had this number. */
+export function isLatestState(db: Database, { seq }: DeliveryRow, stateNo: number): boolean {
+  const same = db
+    .query(`SELECT 1 FROM deliveries WHERE seq = ? AND coalesce(${latestState}, 0) = ?`)
+    .get(seq, stateNo);
+  return same !== null;
+}
+
+const latestState = `(SELECT max(s.seq) FROM message_states s
+  WHERE s.message_id = deliveries.message_id AND s.address = deliveries.address)`;
 
 /** Only a copy that still waits is changed: an answer may come after a receipt has said more. */
 export function settle(

@@ -2,7 +2,14 @@
 import type { Database } from "bun:sqlite";
 import type { Receipt } from "../protocol/hub-api.ts";
 import type { MessageState } from "../protocol/message.ts";
-import { type DeliveryRow, deliveryColumns, owesNotice, recordState, setState } from "./deliveries.ts";
+import {
+  type DeliveryRow,
+  deliveryColumns,
+  isLatestState,
+  owesNotice,
+  recordState,
+  setState,
+} from "./deliveries.ts";
 import type { StateRecord } from "./store.ts";
 
 type Options = { at: string; expires_at: string };
@@ -21,6 +28,8 @@ export function applyReceipts(
       )
       .get(receipt.message_id, machine, receipt.session_id);
     if (!row || isKnown(db, row, receipt)) return [];
+    const { state_no } = receipt;
+    if (state_no !== undefined && !isLatestState(db, row, state_no)) return [];
     return apply(db, row, receipt, options);
   });
 }

@@ -97,6 +97,8 @@ function sqliteStore(db: Database, lock: Lock, damage: Damage): Store {
         return deliveries.settle(db, machine, seq, finding, at);
       }),
     applyReceipts: (machine, receipts, options) => write(() => applyReceipts(db, machine, receipts, options)),
+    deliveredCopies: (machine, session, after) =>
+      read(() => deliveries.deliveredCopies(db, machine, session, after)),
     queueAccepted: (machine, reason, at) => write(() => deliveries.queueAccepted(db, machine, reason, at)),
     expire: (at) => write(() => deliveries.expire(db, at)),
     dueNotices: (limit) => read(() => deliveries.dueNotices(db, limit)),

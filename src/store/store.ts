@@ -3,7 +3,7 @@
 // take effect in the order in which they were asked for.
 // Times are ISO 8601 UTC with milliseconds, so that they compare as text.
 import type { Address } from "../protocol/address.ts";
-import type { Presence, Receipt } from "../protocol/hub-api.ts";
+import type { DeliveredCopies, Presence, Receipt } from "../protocol/hub-api.ts";
 import type { Message, MessageState, MessageType, Priority } from "../protocol/message.ts";
 import type { ProjectReport, SessionReport } from "../protocol/session.ts";
 import type { Mission, MissionStore } from "./mission-store.ts";
@@ -226,6 +226,8 @@ export interface Store extends MissionStore {
     receipts: readonly Receipt[],
     options: { at: string; expires_at: string },
   ): Promise<StateRecord[]>;
+  /** Of this session's copies those that are exactly `delivered`, from the oldest; a page looks at a bounded number. */
+  deliveredCopies(machine: string, session: string, after: number): Promise<DeliveredCopies>;
   /** The machine is not linked: what was on its way to it waits, for this reason. */
   queueAccepted(machine: string, reason: string, at: string): Promise<StateRecord[]>;
   expire(at: string): Promise<StateRecord[]>;

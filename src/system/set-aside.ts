@@ -6,11 +6,14 @@ import { log } from "./log.ts";
 /** bytes of damaged lines kept for a person to look at */
 const maxCorruptBytes = 1024 * 1024;
 
-/** Damaged lines go to a file of their own, never thrown away while there is room. `whose`: of what they were lines. */
-export function setAside(path: string, whose: string, damaged: readonly Buffer[]): void {
+/**
+ * Damaged lines go to a file of their own, never thrown away while there is room; false: there was none. `whose`: of
+ * what they were lines.
+ */
+export function setAside(path: string, whose: string, damaged: readonly Buffer[]): boolean {
   const bytes = damaged.reduce((sum, line) => sum + line.length, 0);
   log.warn(`damaged lines of ${whose} were set aside`, { path, lines: damaged.length, bytes });
-  if (fileSize(path) + bytes > maxCorruptBytes) return;
+  if (fileSize(path) + bytes > maxCorruptBytes) return false;
   const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW } = constants;
   const fd = openSync(path, O_APPEND | O_CREAT | O_WRONLY | O_NOFOLLOW, 0o600);
   try {
@@ -18,4 +21,5 @@ export function setAside(path: string, whose: string, damaged: readonly Buffer[]
   } finally {
     closeSync(fd);
   }
+  return true;
 }

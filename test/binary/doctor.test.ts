@@ -125,6 +125,21 @@ describe("a home that is not as it should be", () => {
       /^read what was meant to go out, .*: less \S+outbox.jsonl.corrupt; rm \S+outbox.jsonl.corrupt$/,
     ],
     [
+      "a damaged inbox whose senders are not told",
+      async (home) => {
+        await mkdir(`${home}/inbox`, { mode: 0o700 });
+        await write(`${home}/inbox/s-1.lost`, "0123456789abcdef\n");
+      },
+      "mail_lost",
+      /^start the daemon and let it reach its hub: ai-intercom status; /,
+    ],
+    [
+      "a sender that does not know of a damaged message",
+      (home) => write(`${home}/outbox.jsonl.lost`, "{}\n"),
+      "sender_not_told",
+      /^start the daemon: .*: less \S+outbox.jsonl.lost; rm \S+outbox.jsonl.lost$/,
+    ],
+    [
       "a dead writer's file",
       (home) => write(`${home}/daemon.json.4194304.tmp`, "{"),
       "stale_file",

@@ -3,6 +3,7 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { Arrivals } from "../../src/daemon/arrivals.ts";
 import type { Link } from "../../src/daemon/link.ts";
+import { lostNoticeId } from "../../src/daemon/lost-routes.ts";
 import { MissionCalls } from "../../src/daemon/mission-calls.ts";
 import { Outbox } from "../../src/daemon/outbox.ts";
 import { Projects } from "../../src/daemon/projects.ts";
@@ -160,6 +161,35 @@ test("with the hub away: status, history, cancel and feedback say that it is awa
     ),
   ])
     expect(await work.catch((error: IntercomError) => error.code)).toBe("hub_unreachable");
+});
+
+test("status of a message that damage took from the outbox: failed, unless the hub knows it after all", async () => {
+  let known = false;
+  const { calls, session } = scene((_, { id }: { id: string }) => {
+    if (!known) throw new IntercomError("unknown_message", `there is no message ${id} in your threads`);
+    return { message_id: id, thread_id: "t-0123456789ab", status: "seen", states: [] };
+  });
+  const look = (message_id: string) =>
+    calls
+      .status(parseToolInput("intercom_status", { message_id }), call(session, "msg-9"))
+      .catch((error: IntercomError) => error.code);
+  const timestamp = "2026-11-23T00:00:00.000Z";
+  const notice = {
+    thread_id: "t-0123456789ab",
+    from_agent: "hub",
+    timestamp,
+    message: "its line was damaged",
+  };
+  session.inbox.append([{ ...notice, id: lostNoticeId("msg-1"), type: "status", local: true }]);
+  expect(await look("msg-1")).toEqual({
+    message_id: "msg-1",
+    thread_id: "t-0123456789ab",
+    status: "failed",
+    states: [{ state: "failed", at: timestamp, reason: "its line was damaged" }],
+  });
+  expect(await look("msg-2")).toBe("unknown_message");
+  known = true;
+  expect(await look("msg-1")).toMatchObject({ status: "seen" });
 });
 
 test("what was queued here and then refused reaches its sender, once and by name", async () => {

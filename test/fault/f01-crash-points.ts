@@ -24,7 +24,9 @@ const killsPerPoint = 50;
 const roundsPerCase = 4;
 /** passed seldom: an end, a damaged file, an empty outbox, a change in who is there; and those that pass once in a life */
 const rare = /^(inbox\.(return|drop)|sessions\.|notice\.|delivery\.given|outbox\.|hub\.presence)/;
-const once = /^inbox\.(load|compact)/;
+const once = /^(inbox\.(load|compact)|lost-mail)\./;
+/** passed once by a daemon that finds its outbox damaged */
+const ofDamagedOutbox = /^(outbox\.open|lost-routes)\./;
 
 export const crashPoints: FaultClass = {
   name: "F1",
@@ -52,6 +54,7 @@ function armedRounds(points: Point[], times: number): Armed[][] {
 
 /** How many passes of a point are tried, from the first on. */
 function passesOf({ name }: Point): number {
+  if (ofDamagedOutbox.test(name)) return 1;
   if (once.test(name)) return 2;
   return rare.test(name) ? 3 : 25;
 }
@@ -125,10 +128,13 @@ function take<T>(list: T[]): T {
 
 /** What a point needs to be passed that traffic alone does not bring. */
 function prepare(point: string, server: Served): void {
-  const { inbox } = homePaths(server.home);
+  const { inbox, outbox } = homePaths(server.home);
   const mails = server.name === "hub" ? [] : readdirSync(inbox).filter((file) => file.endsWith(".jsonl"));
   for (const file of mails) {
-    if (point.startsWith("inbox.load")) appendFileSync(`${inbox}/${file}`, '{"thread_id":"t-torn","mess');
+    if (/^(inbox\.load|lost-mail)\./.test(point))
+      appendFileSync(`${inbox}/${file}`, '{"thread_id":"t-torn","mess');
+    if (ofDamagedOutbox.test(point))
+      appendFileSync(outbox, `{"kind":"route","session_id":"${file.replace(".jsonl", "")}","at":"torn\n`);
     if (point.startsWith("inbox.compact")) appendFileSync(`${inbox}/${file}`, oldMail());
   }
 }

@@ -1,5 +1,6 @@
 // F3: what a power cut leaves of the last bytes that nobody had been told of: cut off at any byte, or filled with
-// zeros. And files that are damaged against every promise: then nothing is lost, but what was unproved may come twice.
+// zeros. And files that are damaged against every promise: then what was unproved may come twice, and of what cannot
+// come back its sender is told.
 import {
   appendFileSync,
   existsSync,
@@ -12,6 +13,7 @@ import {
 } from "node:fs";
 import { homePaths } from "../../src/system/paths.ts";
 import type { Dice } from "./dice.ts";
+import { acknowledged } from "./f03-acknowledged.ts";
 import { sweeps } from "./f03-sweep.ts";
 import { type CaseResult, type Context, type FaultClass, noViolation, resultOf } from "./fault.ts";
 import { lively } from "./manners.ts";
@@ -57,6 +59,7 @@ export const damage: FaultClass = {
   title: "truncation and zero fill of unacknowledged tails",
   cases: ({ slice }) => [
     ...sweeps(slice ? 41 : 1),
+    ...acknowledged(slice),
     // and on the running program
     ...Array.from({ length: slice ? 1 : 5 }, (_, round) => round).flatMap((round) =>
       damages

@@ -1,5 +1,6 @@
 // What becomes of a message after the hub has it: sessions that end and resume, receipts, notices, expiry.
 import { expect, test } from "bun:test";
+import type { DeliveredCopies } from "../../src/protocol/hub-api.ts";
 import { waitFor } from "../rig/wait.ts";
 import { Peer, session } from "./peer.ts";
 import { startHub, type TestHub } from "./rig.ts";
@@ -213,6 +214,41 @@ test("an ended session's last words, sent from an outbox, still go out", async (
   await mac.presence();
   expect(await mac.chat("web@s-a", "limn/api", "goodbye")).toMatchObject({ status: "delivered" });
   expect(limn.texts()).toEqual(["goodbye"]);
+});
+
+test("mail that a damaged inbox lost: its sender is told, whatever has become of other mail by then is not undone", async () => {
+  await using hub = await startHub();
+  const { mac, limn } = await pair(hub);
+  const texts = ["lost", "offered", "replied", "back"];
+  const sent = await Promise.all(texts.map((text) => mac.chat("web@s-a", "limn/api", text)));
+  const { copies, next } = await limn.request<DeliveredCopies>("delivered_copies", { session_id: "s-b" });
+  expect(next).toBeUndefined();
+  expect(copies.map(({ message_id }) => message_id)).toEqual(sent.map((one) => one.message_id ?? ""));
+  const [lost, offered, replied, back] = sent.map((one) => String(one.message_id));
+  await limn.receipt("s-b", String(offered), "offered");
+  await limn.chat("api@s-b", undefined, "hi", { thread_id: sent[2]?.thread_id });
+  await limn.receipt("s-b", String(back), "queued");
+  await limn.arrived(5);
+  await waitFor("its second delivery", async () => (await statusOf(hub, back)).status === "delivered");
+  const at = new Date().toISOString();
+  const receipts = copies.map((copy) => ({
+    ...copy,
+    session_id: "s-b",
+    state: "failed",
+    at,
+    reason: "damaged",
+  }));
+  expect(await limn.request("receipts", { receipts })).toEqual({ applied: 1 });
+  expect(await limn.request("receipts", { receipts })).toEqual({ applied: 0 });
+  const states = await Promise.all([lost, offered, replied, back].map((id) => statusOf(hub, id)));
+  expect(states.map(({ status }) => status)).toEqual(["failed", "offered", "replied", "delivered"]);
+  const notice = `Your message ${lost} to limn/api@s-b could not be delivered: damaged.`;
+  await waitFor("the notice", () => mac.texts().includes(notice), { detail: () => mac.texts().join("\n") });
+  expect(mac.texts().filter((text) => text.includes("could not be delivered"))).toEqual([notice]);
+  const page = await limn.http("GET", "/api/delivered-copies?session_id=s-b&after=0");
+  expect(page).toMatchObject({ status: 200, body: { copies: [{ message_id: back }] } });
+  // a machine learns of its own sessions only
+  expect(await mac.request("delivered_copies", { session_id: "s-b" })).toEqual({ copies: [] });
 });
 
 test("the person's inbox: delivered at once, offered when shown", async () => {

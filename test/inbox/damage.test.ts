@@ -2,6 +2,7 @@
 // what the hub sends again is delivered once. A lost ledger may cost a visible duplicate.
 import { afterAll, describe, expect, test } from "bun:test";
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { forgetLoss, notedLoss, noteLoss, sessionsWithLoss } from "../../src/inbox/loss.ts";
 import {
   type Arriving,
   damage,
@@ -14,6 +15,7 @@ import {
   quiet,
   reader,
   removeDirectories,
+  sessionId,
 } from "./support.ts";
 
 afterAll(removeDirectories);
@@ -175,4 +177,88 @@ test("a damaged list of remembered ids is read as far as it goes", () => {
   const reopened = openInbox(directory, options);
   reopened.append([...old, mail("c")]);
   expect(idsOf(drain(reopened))).toEqual(["c"]);
+});
+
+describe("what the hub must be asked about", () => {
+  /** `before` and `after`: whole lines without their newlines */
+  const cases: [string, boolean, (before: string, after: string) => string][] = [
+    ["nothing", false, (a, b) => `${a}\n${b}\n`],
+    ["a newline that is missing at the end", false, (a, b) => `${a}\n${b}`],
+    ["a blank line", false, (a, b) => `${a}\n\n${b}\n`],
+    ["a record in another spelling", false, (a, b) => `${JSON.stringify(JSON.parse(a), null, 0)}\n ${b}\n`],
+    ["the same record twice", false, (a, b) => `${a}\n${a}\n${b}\n`],
+    ["a flag cut in two", false, (a, b) => `${a}\n${b.replace('"read":false', '"read":trlse')}\n`],
+    ["a line cut off", true, (a, b) => `${a}\n${b.slice(0, 30)}`],
+    ["a line cut off before another", true, (a, b) => `${a.slice(0, 30)}${b}\n`],
+    ["a changed byte", true, (a, b) => `${a}\n${b.replace("thread_id", "thread\0id")}\n`],
+    ["a line of zeros", true, (a, b) => `${a}\n${"\0".repeat(b.length)}\n`],
+    ["zeros where a line and its newline were", true, (a, b) => `${"\0".repeat(a.length + 1)}${b}\n`],
+    ["zeros at the end", true, (a, b) => `${a}\n${"\0".repeat(b.length + 1)}`],
+  ];
+  test.each(cases)("%s: %p", (_, loss, change) => {
+    const directory = freshDirectory();
+    openInbox(directory).append([mail("a"), mail("b")]);
+    const [before = "", after = ""] = readFileSync(filesOf(directory).mail, "utf8").split("\n");
+    damage(filesOf(directory).mail, () => Buffer.from(change(before, after)));
+    openInbox(directory);
+    expect(sessionsWithLoss(directory)).toEqual(loss ? [sessionId] : []);
+    expect(notedLoss(filesOf(directory).mail) !== undefined).toBe(loss);
+  });
+
+  test("a loss that is found while the one before is looked into stays noted", () => {
+    const directory = freshDirectory();
+    const path = openInbox(directory).path;
+    expect(notedLoss(path)).toBeUndefined();
+    noteLoss(path);
+    const first = notedLoss(path);
+    noteLoss(path);
+    forgetLoss(path, first);
+    expect(sessionsWithLoss(directory)).toEqual([sessionId]);
+    forgetLoss(path, notedLoss(path));
+    expect(sessionsWithLoss(directory)).toEqual([]);
+  });
+
+  test.each([
+    "inbox.load.quarantined:1",
+    "replace-file.before-rename:1",
+    "replace-file.after-rename:1",
+    "inbox.load.noted:1",
+    "replace-file.before-rename:2",
+    "replace-file.after-rename:2",
+  ])("a kill at %s leaves the note, or the damage that it is made of", async (crash) => {
+    const directory = freshDirectory();
+    openInbox(directory).append([mail("a"), mail("b")]);
+    damage(filesOf(directory).mail, (bytes) => bytes.subarray(0, bytes.length - 20));
+    const source = `import { Inbox } from "${import.meta.dir}/../../src/inbox/inbox.ts";
+      Inbox.open(${JSON.stringify({ directory, sessionId, unreadLimit: 9 })});`;
+    const child = Bun.spawn([process.execPath, "-e", source], {
+      env: { ...process.env, AI_INTERCOM_CRASH: crash },
+      stdout: "ignore",
+      stderr: "ignore",
+    });
+    await child.exited;
+    expect(child.signalCode).toBe("SIGKILL");
+    expect(
+      openInbox(directory)
+        .records()
+        .map(({ id }) => id),
+    ).toEqual(["a"]);
+    expect(sessionsWithLoss(directory)).toEqual([sessionId]);
+  });
+
+  test("known is what stands in the file or was compacted, not what was given back or damaged", () => {
+    const directory = freshDirectory();
+    const options = { compactAbove: 1_000 };
+    const inbox = openInbox(directory, options);
+    inbox.append([mail("old", "x".repeat(900)), mail("older", "x".repeat(900))]);
+    drain(inbox);
+    inbox.append([mail("back"), mail("damaged"), mail("standing")]);
+    inbox.removeReturned(["back"]);
+    damage(filesOf(directory).mail, (bytes) =>
+      Buffer.from(bytes.toString().replace("body of d", "body\0of d")),
+    );
+    const ids = ["old", "older", "back", "damaged", "standing", "other"];
+    for (const one of [openInbox(directory, options), openInbox(directory, options)])
+      expect(ids.filter((id) => one.knows(id))).toEqual(["old", "older", "standing"]);
+  });
 });

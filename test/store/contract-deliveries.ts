@@ -126,6 +126,67 @@ export function deliveryContract(store: () => Store): void {
     expect(await store().dueNotices(10)).toMatchObject([{ about: "failed", message_id: id }]);
   });
 
+  const lost = (id: string, state_no: number | undefined) =>
+    store().applyReceipts(
+      "limn",
+      [{ message_id: id, session_id: "s-b", state: "failed", at: at(20), reason: "damaged", state_no }],
+      { at: at(20), expires_at: at(100) },
+    );
+  const numbered = async (session = "s-b", machine = "limn") =>
+    new Map(
+      (await store().deliveredCopies(machine, session, 0)).copies.map(({ message_id, state_no }) => [
+        message_id,
+        state_no,
+      ]),
+    );
+
+  test("a copy that its machine lost is failed while nothing has become of it since it was asked about", async () => {
+    const one = await accept("x");
+    await apply(one.id, "delivered");
+    const number = (await numbered()).get(one.id);
+    expect(await lost(one.id, number)).toMatchObject([{ state: "failed", reason: "damaged" }]);
+    expect(await lost(one.id, number)).toEqual([]);
+    expect(await store().dueNotices(10)).toMatchObject([{ about: "failed", message_id: one.id }]);
+    for (const since of [["offered"], ["seen"], ["queued"], ["queued", "delivered"], ["failed"]] as const) {
+      const { id } = await accept("y");
+      await apply(id, "delivered");
+      const before = (await numbered()).get(id);
+      for (const [n, state] of since.entries()) await apply(id, state, 6 + n);
+      expect([since, await lost(id, before)]).toEqual([since, []]);
+      expect(await stateOf(id)).toBe(since.at(-1));
+    }
+  });
+
+  test("which copies are delivered and no more: this session's own, page by page", async () => {
+    await present(store(), "limn", [report("api", "s-b"), report("lib", "s-c")]);
+    const c: Recipient = { ...b, project: "lib", session: "s-c" };
+    const states = ["delivered", "offered", "seen", "queued"] as const;
+    const each = await Promise.all([...states, "accepted"].map((text) => accept(text)));
+    for (const [n, state] of states.entries()) await apply(each[n]?.id ?? "", state);
+    const other = await accept("z", c);
+    await store().applyReceipts(
+      "limn",
+      [{ message_id: other.id, session_id: "s-c", state: "delivered", at: at(5) }],
+      { at: at(5), expires_at: at(100) },
+    );
+    expect([...(await numbered()).keys()]).toEqual([each[0]?.id ?? ""]);
+    expect([...(await numbered("s-c")).keys()]).toEqual([other.id]);
+    expect(await numbered("s-b", "mac")).toEqual(new Map());
+    // a page names 1,000
+    const many = await Promise.all(Array.from({ length: 1_001 }, () => accept("z")));
+    await Promise.all(many.map(({ id }) => apply(id, "delivered")));
+    const found: string[] = [];
+    const sizes: number[] = [];
+    for (let after: number | undefined = 0; after !== undefined; ) {
+      const page = await store().deliveredCopies("limn", "s-b", after);
+      found.push(...page.copies.map(({ message_id }) => message_id));
+      sizes.push(page.copies.length);
+      after = page.next;
+    }
+    expect(sizes).toEqual([1_000, 2]);
+    expect(found).toEqual([each[0]?.id ?? "", ...many.map(({ id }) => id)]);
+  });
+
   test("a session's end keeps its mail for it and owes its senders a notice; its return sends it", async () => {
     const { id } = await accept("x");
     const { changes } = await present(store(), "limn", [], 3);

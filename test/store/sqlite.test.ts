@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { openStore } from "../../src/store/open.ts";
 import { log } from "../../src/system/log.ts";
 import { storeContract } from "./contract.ts";
-import { b, furnish, newMessage, roomy } from "./fixtures.ts";
+import { at, b, furnish, newMessage, roomy } from "./fixtures.ts";
 
 const newPath = () => join(mkdtempSync("/tmp/aii-store-"), "hub.db");
 
@@ -53,6 +53,38 @@ describe("the file", () => {
     db.close();
     expect(() => openStore(path)).toThrow(/newer ai-intercom \(schema 99/);
     expect(new Database(path).query("PRAGMA user_version").get()).toEqual({ user_version: 99 });
+  });
+
+  test("a page of delivered copies looks at 10,000 of a long history, and the next goes on there", async () => {
+    const path = newPath();
+    let store = openStore(path);
+    await furnish(store);
+    const sent: string[] = [];
+    const deliver = async (n: number) => {
+      const message = newMessage(`word ${n}`);
+      const { id } = message;
+      await store.accept(message, [b], roomy);
+      const receipt = { message_id: id, session_id: "s-b", state: "delivered" as const, at: at(n) };
+      await store.applyReceipts("limn", [receipt], { at: at(n), expires_at: at(100) });
+      sent.push(id);
+    };
+    await deliver(1);
+    await store.close();
+    const db = new Database(path);
+    db.run("UPDATE sqlite_sequence SET seq = 25000 WHERE name = 'deliveries'");
+    db.close();
+    store = openStore(path);
+    await deliver(2);
+    const pages = [];
+    for (let after: number | undefined = 0; after !== undefined; after = pages.at(-1)?.next)
+      pages.push(await store.deliveredCopies("limn", "s-b", after));
+    expect(pages.map(({ next }) => next)).toEqual([10_000, 20_000, undefined]);
+    expect(pages.map(({ copies }) => copies.map(({ message_id }) => message_id))).toEqual([
+      sent.slice(0, 1),
+      [],
+      sent.slice(1),
+    ]);
+    await store.close();
   });
 
   test("that is no database is refused and left as it is", async () => {

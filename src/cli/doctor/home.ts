@@ -27,6 +27,7 @@ export const homeChecks: ((seen: Observed) => Check[])[] = [
   checkKey,
   checkSocketPath,
   checkSetAside,
+  checkUntold,
   checkStaleNames,
 ];
 
@@ -173,6 +174,29 @@ function checkSetAside({ paths }: Observed): Check[] {
     if (writer !== undefined && !identify(Number(writer)))
       return [warn("stale_file", `${path} was left by process ${writer}, which is gone`, `rm ${word}`)];
     return [];
+  });
+}
+
+/** What damage took and whose senders do not know it: the daemon tells them within seconds, where it can. */
+function checkUntold({ paths }: Observed): Check[] {
+  return filesIn(paths).flatMap(({ path }) => {
+    if (!path.endsWith(".lost")) return [];
+    const word = shellWord(path);
+    if (path === `${paths.outbox}.lost`)
+      return [
+        warn(
+          "sender_not_told",
+          `${path}: agents whose messages were damaged in the outbox do not know it yet: the daemon is down, or their session or room in its inbox is missing`,
+          `start the daemon: ai-intercom daemon; for sessions that never come back: less ${word}; rm ${word}`,
+        ),
+      ];
+    return [
+      warn(
+        "mail_lost",
+        `${path}: this inbox was damaged, and the senders of what it lost do not know it yet: the hub has not been asked, or is too old to be`,
+        "start the daemon and let it reach its hub: ai-intercom status; where it has, upgrade the hub",
+      ),
+    ];
   });
 }
 

@@ -54,6 +54,8 @@ export const reasons = {
   link_refused: "the hub refuses this machine",
   outbox: "nothing waits for the hub for long",
   outbox_damaged: "lines of the outbox could not be read: messages in them were not sent",
+  sender_not_told: "messages were damaged in the outbox, and their senders do not know it yet",
+  mail_lost: "an inbox was damaged, and the senders of what it lost do not know it yet",
   outbox_waiting: "messages or receipts wait on this disk for the hub",
   database: "the hub's database is whole",
   database_unchecked: "the hub's database cannot be read now: nobody can say whether it is whole",
