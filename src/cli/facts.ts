@@ -9,7 +9,7 @@ import { AgentFilter, AgentList } from "../protocol/session.ts";
 import { askDaemon, askFacts } from "./access.ts";
 import { command, json } from "./command.ts";
 import { showMission } from "./missions.ts";
-import { duration, oneLine, print, printJson, table } from "./output.ts";
+import { duration, oneLine, print, printJson, printUnasked, table } from "./output.ts";
 
 export const agents = command({
   name: "agents",
@@ -107,4 +107,5 @@ async function messageStatus(given: string, asJson: boolean): Promise<void> {
       answer.states.map(({ state, at, to, reason }) => [state, at, to ?? "", reason ?? ""]),
     ),
   );
+  printUnasked(answer);
 }

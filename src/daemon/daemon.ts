@@ -132,6 +132,7 @@ export class Daemon {
     this.#person = new Person({
       link: this.#link,
       sessions: this.#sessions,
+      outbox: this.#outbox,
       machine: config.machine.id,
       loginFile: paths.login,
       missionOf: (pid) => this.#launcher.processOf(pid)?.mission_id,

@@ -11,9 +11,9 @@ import {
   missionIdFor,
 } from "../protocol/mission.ts";
 import type { ToolInput, ToolOutput } from "../protocol/tools.ts";
-import { missionOf, threadOf } from "./answers.ts";
 import type { Link } from "./link.ts";
 import type { Outbox } from "./outbox.ts";
+import { hubOrOutbox, ownMission } from "./own-mail.ts";
 import type { Asked, Sender } from "./sender.ts";
 import type { Session } from "./sessions.ts";
 
@@ -56,10 +56,13 @@ export class MissionCalls {
   ): Promise<ToolOutput<"intercom_status">> {
     const { link } = this.#parts;
     const { session_id } = session.stored;
-    if (mission_id === undefined) return this.#messageStatus(message_id ?? "", session_id);
-    const waiting = this.#waitingMission(mission_id, session_id);
-    if (waiting) return waiting;
-    return MissionDetail.parse(await link.ask("mission", { id: mission_id, session_id, output_from }));
+    if (mission_id === undefined) {
+      const asked = { id: message_id ?? "", session_id };
+      const ask = () => link.ask("message", asked);
+      return MessageStatus.parse(await hubOrOutbox(this.#parts, "message", asked, ask));
+    }
+    const asked = { id: mission_id, session_id, output_from };
+    return ownMission(this.#parts, asked) ?? MissionDetail.parse(await link.ask("mission", asked));
   }
 
   async history(
@@ -68,10 +71,14 @@ export class MissionCalls {
   ): Promise<ToolOutput<"intercom_history">> {
     const { link } = this.#parts;
     const { session_id } = session.stored;
-    if (thread_id !== undefined)
-      return History.parse(await link.ask("thread", { id: thread_id, limit, session_id }));
-    const id = mission_id ?? "";
-    return MissionHistory.parse(await link.ask("mission_history", { id, session_id, limit, after }));
+    if (thread_id !== undefined) {
+      const asked = { id: thread_id, limit, session_id };
+      const ask = () => link.ask("thread", asked);
+      return History.parse(await hubOrOutbox(this.#parts, "thread", asked, ask));
+    }
+    const asked = { id: mission_id ?? "", session_id, limit, after };
+    const ask = () => link.ask("mission_history", asked);
+    return MissionHistory.parse(await hubOrOutbox(this.#parts, "mission_history", asked, ask));
   }
 
   async cancel({ mission_id }: ToolInput<"intercom_cancel">, { session }: Call) {
@@ -99,38 +106,5 @@ export class MissionCalls {
       message_id: messageId,
       mission: { ...mission, id, continues },
     });
-  }
-
-  /** A message that still waits here is known to nobody else. */
-  async #messageStatus(message_id: string, session_id: string): Promise<MessageStatus> {
-    const { outbox, link } = this.#parts;
-    const waiting = outbox.find(message_id);
-    if (waiting?.session_id !== session_id)
-      return MessageStatus.parse(await link.ask("message", { id: message_id, session_id }));
-    const queued = { state: "queued" as const, at: waiting.at, reason: this.#whyWaiting() };
-    return { message_id, thread_id: threadOf(waiting.input) ?? "", status: "queued", states: [queued] };
-  }
-
-  #waitingMission(mission_id: string, session_id: string): ToolOutput<"intercom_status"> | undefined {
-    const waiting = this.#parts.outbox.findRoute((input) => missionOf(input) === mission_id);
-    if (waiting?.session_id !== session_id) return undefined;
-    return {
-      mission_id,
-      status: "queued",
-      thread_id: threadOf(waiting.input),
-      to: [waiting.input.to_agent ?? ""].flat().join(", "),
-      text: waiting.input.payload.message,
-      output: "",
-      feedback: [],
-      requested_at: waiting.at,
-      started_at: null,
-      finished_at: null,
-      turn_count: 0,
-      reason: this.#whyWaiting(),
-    };
-  }
-
-  #whyWaiting(): string {
-    return this.#parts.link.reason ?? "waits on this machine for the hub";
   }
 }

@@ -14,7 +14,7 @@ const Entry = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("receipt"), receipt: Receipt }),
 ]);
 export type OutboxEntry = z.infer<typeof Entry>;
-type RouteEntry = Extract<OutboxEntry, { kind: "route" }>;
+export type RouteEntry = Extract<OutboxEntry, { kind: "route" }>;
 
 /** entries sent and gone are dropped from the file when it exceeds this many bytes */
 const compactAboveBytes = 1024 * 1024;
@@ -76,10 +76,9 @@ export class Outbox {
     return this.#routes.get(messageId);
   }
 
-  /** The oldest message that waits here and is meant. */
-  findRoute(isMeant: (input: RouteInput) => boolean): RouteEntry | undefined {
-    for (const entry of this.#routes.values()) if (isMeant(entry.input)) return entry;
-    return undefined;
+  /** The messages that wait here and are meant, oldest first. */
+  routesWhere(isMeant: (entry: RouteEntry) => boolean): RouteEntry[] {
+    return [...this.#routes.values()].filter(isMeant);
   }
 
   /**
