@@ -124,6 +124,7 @@ export class Daemon {
       sessions: this.#sessions,
       outbox: this.#outbox,
       doorbell: this.#doorbell,
+      deliveries: this.#deliveries,
       language: config.language,
     });
     this.#upgrades = new Upgrades(config, paths);
@@ -131,8 +132,8 @@ export class Daemon {
     this.#link = this.#makeLink();
     this.#person = new Person({
       link: this.#link,
-      sessions: this.#sessions,
       outbox: this.#outbox,
+      sessions: this.#sessions,
       machine: config.machine.id,
       loginFile: paths.login,
       missionOf: (pid) => this.#launcher.processOf(pid)?.mission_id,
@@ -209,6 +210,11 @@ export class Daemon {
     };
     this.#deliveries.onMail = onMail;
     this.#deliveries.onRead = (session) => this.#doorbell.wasRead(session);
+    this.#doorbell.canHandOut = (session) => this.#deliveries.blocked(session) === undefined;
+    this.#deliveries.onUnblocked = (session) => {
+      this.#doorbell.forget(session); // those rings brought nothing, and that was not the agent's doing
+      onMail(session);
+    };
     this.#events.onGone = () => this.#sessions.sweep();
     this.#sessions.missionOf = (pid) => this.#launcher.processOf(pid);
     this.#projects.onChange = () => this.#presence.soon();
