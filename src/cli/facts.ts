@@ -5,7 +5,7 @@ import { MessageId } from "../protocol/ids.ts";
 import { DaemonHealth } from "../protocol/local-api.ts";
 import { MessageStatus } from "../protocol/message.ts";
 import { MissionId } from "../protocol/mission.ts";
-import { AgentFilter, AgentList } from "../protocol/session.ts";
+import { AgentFilter, AgentList, type ListedAgent } from "../protocol/session.ts";
 import { askDaemon, askFacts } from "./access.ts";
 import { command, json } from "./command.ts";
 import { showMission } from "./missions.ts";
@@ -40,7 +40,7 @@ export const agents = command({
         return [
           [
             address,
-            agent.machine_status === "online" ? "no session" : "machine offline",
+            agent.machine_status === "online" ? "no session" : awayOf(agent),
             "",
             "",
             oneLine(agent.description, 60),
@@ -57,6 +57,11 @@ export const agents = command({
     print(table(["address", "status", "up", "unread", "about"], rows));
   },
 });
+
+/** `machine offline: its clock is 7 min ahead` */
+function awayOf({ machine_reason }: ListedAgent): string {
+  return machine_reason === undefined ? "machine offline" : `machine offline: ${machine_reason}`;
+}
 
 export const status = command({
   name: "status",
