@@ -151,7 +151,8 @@ describe("sessions", () => {
       pid: child.pid,
       agent: "claude",
     });
-    const report = await reported(limn(), "session_no_hooks");
+    // the later of the two: a daemon that was just started waits for its sessions' servers
+    const report = await reported(limn(), "session_no_server");
     expect(report.text("session_no_hooks")).toContain(`limn/bare@${body.session_id}`);
     expect(report.fix("session_no_hooks")).toContain("ai-intercom install claude");
     expect(report.fix("session_no_server")).toContain("/mcp");

@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { mkdir, rm } from "node:fs/promises";
 import { identify } from "../../src/system/process.ts";
+import { doctor } from "../rig/doctor";
 import { Fleet } from "../rig/fleet";
 import { waitFor } from "../rig/wait";
 
@@ -48,6 +49,7 @@ test.if(isRoot)(
           return state.reason !== undefined && state;
         }),
       ).toMatchObject({ state: "delivered", reason: expect.stringContaining("its machine's disk is full") });
+      expect((await doctor(atlas)).fix("session_mail_waits")).toContain("df -h");
       // more than what is left of the inbox file's last block
       const message = `while it is full ${"x".repeat(5_000)}`;
       const later = await sender.call("intercom_chat", { to: "atlas/reader", message });
