@@ -48,7 +48,8 @@ export const agents = command({
         ];
       return agent.sessions.map((one) => [
         one.session_id === agent.session?.session_id ? address : `${address}@${one.session_id}`,
-        one.status,
+        // what the session did when its machine was last heard of is no news of it
+        agent.machine_status === "online" ? one.status : awayOf(agent),
         duration(one.uptime),
         String(one.inbox_pending),
         oneLine(one.summary || (one.mission_id ? `mission ${one.mission_id}` : agent.description), 60),

@@ -1,7 +1,9 @@
 // What happens while something is away: the other machine, the hub, the own daemon; and what was accepted before
 // arrives afterwards, once and in order.
-import { expect, test } from "bun:test";
+import { expect, setSystemTime, test } from "bun:test";
 import { rm } from "node:fs/promises";
+import { loadOrCreateMachineKey } from "../../src/system/keys.ts";
+import { signRequest } from "../../src/system/signature.ts";
 import type { ScriptedAgent, ToolResult } from "../rig/agent";
 import { Fleet, type Machine } from "../rig/fleet";
 import { waitFor } from "../rig/wait";
@@ -272,4 +274,44 @@ test("a script's read counts as read once it is printed, with and without a tran
     expect(JSON.parse(await Bun.file(`${limn.home}/inbox/${session_id}.ledger`).text()).claims).toEqual([]);
   }
   child.kill();
+}, 60_000);
+
+test("a machine that is turned away for its clock: the hub says so wherever it is listed, and to who writes to it", async () => {
+  await using fleet = await Fleet.start(["limn"]);
+  const limn = fleet.machine("limn");
+  const atlas = await fleet.join("atlas");
+  await atlas.agent("website");
+  const mnemos = await limn.agent("mnemos");
+  await atlas.crash();
+  const key = loadOrCreateMachineKey(`${atlas.home}/machine.key`);
+  const standing = async () =>
+    (await limn.json("machines")).machines.find((one: { id: string }) => one.id === "atlas");
+  // what its daemon would ask again and again
+  const knock = async () => {
+    const url = `${fleet.hubUrl}/api/heartbeat`;
+    setSystemTime(Date.now() + 7 * 60_000);
+    const signed = await signRequest("atlas", key, { method: "POST", url, body: Buffer.from("{}") });
+    setSystemTime();
+    const headers = { ...signed, "content-type": "application/json" };
+    expect((await fetch(url, { method: "POST", body: "{}", headers })).status).toBe(401);
+  };
+  await waitFor("the hub to know why", async () => {
+    await knock();
+    return (await standing()).reason === "its clock is 7 min ahead";
+  });
+  expect(await standing()).toMatchObject({ status: "offline" });
+  expect((await limn.run(["machines"])).out).toContain("offline: its clock is 7 min ahead");
+  expect((await limn.run(["agents"])).out).toContain("its clock is 7 min ahead");
+  const listed = await mnemos.call("intercom_list_agents", { filter: "machine:atlas" });
+  expect(listed.agents[0]).toMatchObject({
+    machine_status: "offline",
+    machine_reason: "its clock is 7 min ahead",
+  });
+  expect(await mnemos.call("intercom_chat", { to: "atlas/website", message: "hello" })).toMatchObject({
+    status: "queued",
+    reason: "machine atlas is offline: its clock is 7 min ahead",
+  });
+  await atlas.serve("daemon");
+  await atlas.linked();
+  expect(await standing()).toEqual(expect.not.objectContaining({ reason: expect.anything() }));
 }, 60_000);
