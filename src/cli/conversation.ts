@@ -11,7 +11,7 @@ import { isUncertain } from "../system/socket.ts";
 import { actAsPerson, askDaemon, askFacts } from "./access.ts";
 import { command, json, limitOf, textOf } from "./command.ts";
 import { showCourse } from "./missions.ts";
-import { ago, dim, indent, print, printJson } from "./output.ts";
+import { ago, dim, indent, print, printJson, printUnasked } from "./output.ts";
 
 export const chat = command({
   name: "chat",
@@ -133,6 +133,7 @@ export const history = command({
         `${one.from_agent} → ${one.to_agent}  ${dim(`${one.status}  ${ago(one.timestamp)}  ${one.id}`)}\n${indent(one.message)}`,
       );
     }
+    printUnasked(answer);
   },
 });
 

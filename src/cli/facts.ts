@@ -5,11 +5,11 @@ import { MessageId } from "../protocol/ids.ts";
 import { DaemonHealth } from "../protocol/local-api.ts";
 import { MessageStatus } from "../protocol/message.ts";
 import { MissionId } from "../protocol/mission.ts";
-import { AgentFilter, AgentList } from "../protocol/session.ts";
+import { AgentFilter, AgentList, type ListedAgent } from "../protocol/session.ts";
 import { askDaemon, askFacts } from "./access.ts";
 import { command, json } from "./command.ts";
 import { showMission } from "./missions.ts";
-import { duration, oneLine, print, printJson, table } from "./output.ts";
+import { duration, oneLine, print, printJson, printUnasked, table } from "./output.ts";
 
 export const agents = command({
   name: "agents",
@@ -40,7 +40,7 @@ export const agents = command({
         return [
           [
             address,
-            agent.machine_status === "online" ? "no session" : "machine offline",
+            agent.machine_status === "online" ? "no session" : awayOf(agent),
             "",
             "",
             oneLine(agent.description, 60),
@@ -48,7 +48,8 @@ export const agents = command({
         ];
       return agent.sessions.map((one) => [
         one.session_id === agent.session?.session_id ? address : `${address}@${one.session_id}`,
-        one.status,
+        // what the session did when its machine was last heard of is no news of it
+        agent.machine_status === "online" ? one.status : awayOf(agent),
         duration(one.uptime),
         String(one.inbox_pending),
         oneLine(one.summary || (one.mission_id ? `mission ${one.mission_id}` : agent.description), 60),
@@ -57,6 +58,11 @@ export const agents = command({
     print(table(["address", "status", "up", "unread", "about"], rows));
   },
 });
+
+/** `machine offline: its clock is 7 min ahead` */
+function awayOf({ machine_reason }: ListedAgent): string {
+  return machine_reason === undefined ? "machine offline" : `machine offline: ${machine_reason}`;
+}
 
 export const status = command({
   name: "status",
@@ -107,4 +113,5 @@ async function messageStatus(given: string, asJson: boolean): Promise<void> {
       answer.states.map(({ state, at, to, reason }) => [state, at, to ?? "", reason ?? ""]),
     ),
   );
+  printUnasked(answer);
 }

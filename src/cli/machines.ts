@@ -2,7 +2,7 @@
 
 import { IntercomError } from "../protocol/errors.ts";
 import { Invite } from "../protocol/hub-api.ts";
-import { MachineList } from "../protocol/session.ts";
+import { type ListedMachine, MachineList } from "../protocol/session.ts";
 import { actAsPerson, askFacts } from "./access.ts";
 import { command, json, oneOf } from "./command.ts";
 import { askedToJoin, joinHub, ownMachine } from "./enrolment.ts";
@@ -108,6 +108,10 @@ export const machines = command({
   },
 });
 
+/** `offline: its clock is 7 min ahead` */
+const standing = ({ status, reason }: ListedMachine) =>
+  reason === undefined ? status : `${status}: ${reason}`;
+
 async function list(asJson: boolean): Promise<void> {
   const { machines } = MachineList.parse(await askFacts("machines", {}));
   if (asJson) return printJson({ machines });
@@ -115,7 +119,7 @@ async function list(asJson: boolean): Promise<void> {
   print(
     table(
       ["machine", "status", "last seen", "fingerprint"],
-      machines.map((one) => [one.id, one.status, ago(one.last_seen), one.fingerprint]),
+      machines.map((one) => [one.id, standing(one), ago(one.last_seen), one.fingerprint]),
     ),
   );
 }

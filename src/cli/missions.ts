@@ -22,6 +22,7 @@ import {
   plain,
   print,
   printJson,
+  printUnasked,
   table,
   wholeReason,
 } from "./output.ts";
@@ -73,6 +74,7 @@ export async function showMission(id: string, asJson: boolean): Promise<void> {
   if (mission.feedback.length > 0) print(dim(mission.feedback.length === 1 ? "1 entry" : "what it did"));
   for (const entry of mission.feedback) print(`    ${entryLine(entry)}`);
   if (mission.output !== "") print(`output\n${indent(mission.output)}`);
+  printUnasked(mission);
   if (status === "running" && (await isReachable(id)))
     print(dim(`\nwrite to it: ai-intercom chat ${mission.address} "…"`));
 }
@@ -96,6 +98,7 @@ export async function showCourse(id: string, limit: number, asJson: boolean): Pr
   }
   if (course.next !== undefined)
     print(dim(`more: ai-intercom history ${id} --limit ${Math.min(1000, limit * 10)}`));
+  printUnasked(course);
 }
 
 /** Every page of its output in one. */

@@ -64,6 +64,11 @@ export function oneLine(text: string, limit = 100): string {
 /** characters of a reason that is read in full (protocol/mission.ts) */
 export const wholeReason = 2000;
 
+/** That an answer is this machine's own, where the hub could not be asked. */
+export function printUnasked({ hub_unreachable }: { hub_unreachable?: string }): void {
+  if (hub_unreachable !== undefined) print(dim(`\n${plain(hub_unreachable)}`));
+}
+
 /** A text of several lines under its heading. */
 export function indent(text: string): string {
   return plain(text)

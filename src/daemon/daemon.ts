@@ -126,6 +126,7 @@ export class Daemon {
       sessions: this.#sessions,
       outbox: this.#outbox,
       doorbell: this.#doorbell,
+      deliveries: this.#deliveries,
       language: config.language,
     });
     this.#upgrades = new Upgrades(config, paths);
@@ -133,6 +134,7 @@ export class Daemon {
     this.#link = this.#makeLink();
     this.#person = new Person({
       link: this.#link,
+      outbox: this.#outbox,
       sessions: this.#sessions,
       machine: config.machine.id,
       loginFile: paths.login,
@@ -213,6 +215,11 @@ export class Daemon {
     };
     this.#deliveries.onMail = onMail;
     this.#deliveries.onRead = (session) => this.#doorbell.wasRead(session);
+    this.#doorbell.canHandOut = (session) => this.#deliveries.blocked(session) === undefined;
+    this.#deliveries.onUnblocked = (session) => {
+      this.#doorbell.forget(session); // those rings brought nothing, and that was not the agent's doing
+      onMail(session);
+    };
     this.#events.onGone = () => this.#sessions.sweep();
     this.#sessions.missionOf = (pid) => this.#launcher.processOf(pid);
     this.#projects.onChange = () => this.#presence.soon();

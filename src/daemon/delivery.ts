@@ -1,11 +1,13 @@
 // From a session's inbox to whoever reads for the session, and the proof of what became of it. Every state it
 // reports is one it can prove.
+import { dirname } from "node:path";
 import { framedLength } from "../inbox/framing.ts";
 import type { Claim, Delivery } from "../inbox/inbox.ts";
 import { Settlement } from "../inbox/settle.ts";
+import { IntercomError } from "../protocol/errors.ts";
 import type { Receipt } from "../protocol/hub-api.ts";
 import { crashPoint } from "../system/crash-point.ts";
-import { fileSize } from "../system/files.ts";
+import { type DiskFault, diskFault, fileSize } from "../system/files.ts";
 import { log } from "../system/log.ts";
 import { identify, isAlive, type ProcessIdentity } from "../system/process.ts";
 import { every } from "../system/wait.ts";
@@ -21,6 +23,12 @@ const seenEveryMs = 1_000;
 const hookChars = 9_000;
 /** characters of one `intercom_check_inbox` answer; above, clients warn or cut */
 const toolChars = 30_000;
+
+const faults: Record<DiskFault, string> = {
+  full: "this machine's disk is full",
+  read_only: "this machine's disk is read-only",
+  failing: "this machine cannot write to its disk",
+};
 
 export type Reader = {
   asker: ProcessIdentity;
@@ -41,12 +49,18 @@ export class Deliveries {
   /** session id → when the main agent last showed a hook event that follows an answer */
   readonly #laterEvents = new Map<string, number>();
   readonly #askerEnds = new Map<string, number>();
+  /** session id → why nothing can be handed out there: a claim that is not noted down would be given out again */
+  readonly #blocked = new Map<string, DiskFault>();
+  /** claims whose `seen` was told, and that could not be put away since */
+  readonly #seenTold = new Set<string>();
   #timer: ReturnType<typeof setInterval> | undefined;
   #lastFullSettle = 0;
   /** mail of a session became unread again */
   onMail: (session: Session) => void = () => {};
   /** mail of a session is proved to be in its context */
   onRead: (session: Session) => void = () => {};
+  /** the disk takes claims again, after a time in which it did not */
+  onUnblocked: (session: Session) => void = () => {};
 
   constructor(sessions: Sessions, outbox: Outbox, language: "en" | "fr") {
     this.#sessions = sessions;
@@ -67,8 +81,26 @@ export class Deliveries {
     if (event !== "UserPromptSubmit") this.#laterEvents.set(session.stored.session_id, performance.now());
   }
 
-  /** Takes what one delivery may carry; undefined when there is nothing to take. */
+  /** Why mail of this session cannot be handed out, since it was last tried; undefined: it can. */
+  blocked({ stored }: Session): DiskFault | undefined {
+    return this.#blocked.get(stored.session_id);
+  }
+
+  /**
+   * Takes what one delivery may carry; undefined when there is nothing to take. Throws `unsafe_file` where the disk
+   * keeps no claim.
+   */
   claim(session: Session, reader: Reader): Delivery | undefined {
+    try {
+      const delivery = this.#claim(session, reader);
+      if (delivery) this.#blocked.delete(session.stored.session_id);
+      return delivery;
+    } catch (error) {
+      throw this.#blockedBy(session, error);
+    }
+  }
+
+  #claim(session: Session, reader: Reader): Delivery | undefined {
     if (reader.carrier === "hook") this.hookCame(session, reader.event);
     this.#settleSession(session);
     const path = reader.reports ? undefined : session.stored.transcript_path;
@@ -101,7 +133,11 @@ export class Deliveries {
       Date.now() < until
     ) {
       await Bun.sleep(20);
-      this.#settleSession(session);
+      try {
+        this.#settleSession(session);
+      } catch (error) {
+        throw this.#blockedBy(session, error);
+      }
     }
   }
 
@@ -128,6 +164,7 @@ export class Deliveries {
     for (const { nonce, inContext } of session.inbox.openClaims()) if (inContext) session.inbox.forget(nonce);
     for (const { nonce } of claims) this.#forget(nonce);
     this.#laterEvents.delete(session.stored.session_id);
+    this.#blocked.delete(session.stored.session_id);
   }
 
   /** Inboxes whose sessions the daemon has forgotten, and that nobody has taken up: as if those had ended now. */
@@ -148,7 +185,10 @@ export class Deliveries {
   /** Looks for proofs: often while one is missing, seldom while only an answer is awaited. */
   settle(): void {
     const full = performance.now() - this.#lastFullSettle >= seenEveryMs;
-    if (full) this.#lastFullSettle = performance.now();
+    if (full) {
+      this.#lastFullSettle = performance.now();
+      for (const session of this.#sessions.all()) this.#tryAgain(session);
+    }
     for (const session of this.#sessions.all())
       if (session.inbox.openClaims().some(({ inContext }) => full || !inContext))
         this.#settleSession(session);
@@ -206,10 +246,38 @@ export class Deliveries {
   #seen(session: Session, claim: Claim): void {
     this.#inContext(session, claim);
     const whole = claim.items.filter(({ part, of }) => part === of).map(({ id }) => id);
-    this.#receipt(session, whole, "seen");
+    // once: the disk may refuse what follows, and then this comes again each time it is looked at
+    if (!this.#seenTold.has(claim.nonce)) this.#receipt(session, whole, "seen");
+    this.#seenTold.add(claim.nonce);
     crashPoint("delivery.before-seen");
     session.inbox.markSeen(claim.nonce);
     this.#forget(claim.nonce);
+  }
+
+  /** The error for whoever asked for the mail: what was thrown, where the disk is not why. */
+  #blockedBy(session: Session, error: unknown): unknown {
+    const fault = diskFault(error) && faultOf(session);
+    if (fault === undefined) return error;
+    this.#blocked.set(session.stored.session_id, fault);
+    const { unread, path } = session.inbox;
+    const waits = unread === 1 ? "1 message waits" : `${unread} messages wait`;
+    return new IntercomError("unsafe_file", `${waits} and cannot be handed out: ${faults[fault]}`, {
+      cause: error,
+      hint: `look at the disk: df -h ${dirname(path)}; the mail is kept and comes by itself once it can be written to`,
+    });
+  }
+
+  #tryAgain(session: Session): void {
+    const { session_id } = session.stored;
+    if (!this.#blocked.has(session_id)) return;
+    const fault = faultOf(session);
+    if (fault !== undefined) {
+      this.#blocked.set(session_id, fault);
+      return;
+    }
+    this.#blocked.delete(session_id);
+    log.info("mail can be handed out again", { session: session_id });
+    this.onUnblocked(session);
   }
 
   /** A claim of an earlier life is older than every event of this one. */
@@ -226,6 +294,7 @@ export class Deliveries {
 
   #forget(nonce: string): void {
     this.#settlements.delete(nonce);
+    this.#seenTold.delete(nonce);
     this.#claimed.delete(nonce);
     this.#askerEnds.delete(nonce);
   }
@@ -241,6 +310,16 @@ export class Deliveries {
       receipts.map((receipt) => ({ kind: "receipt", receipt })),
       { durable: state === "queued" },
     );
+  }
+}
+
+/** Why a claim could not be noted down now; undefined: it could. */
+function faultOf({ inbox }: Session): DiskFault | undefined {
+  try {
+    inbox.tryClaiming();
+    return undefined;
+  } catch (error) {
+    return diskFault(error);
   }
 }
 

@@ -34,6 +34,8 @@ export class Doorbell {
   /** session id → since when nobody takes its rings: no hook waits, no MCP server listens; monotonic ms */
   readonly #unheard = new Map<string, number>();
   #timer: ReturnType<typeof setInterval> | undefined;
+  /** could the turn that a ring begins be given the mail? */
+  canHandOut: (session: Session) => boolean = () => true;
 
   constructor(parts: {
     sessions: Sessions;
@@ -93,7 +95,7 @@ export class Doorbell {
    */
   consider(session: Session): void {
     const { inbox, stored } = session;
-    if (!inbox.worthWaking || (stored.wake ?? "none") === "none") return;
+    if (!inbox.worthWaking || (stored.wake ?? "none") === "none" || !this.canHandOut(session)) return;
     const now = performance.now();
     const last = this.#rung.get(stored.session_id);
     if (last && now - last.at < last.pauseMs) return;

@@ -70,6 +70,8 @@ export class Link {
   #version: number;
   state: LinkState = "connecting";
   reason: string | undefined;
+  /** ISO; when the link was last lost. Before the first one: when this daemon started */
+  unlinkedSince = new Date().toISOString();
 
   constructor(options: LinkOptions) {
     this.#options = options;
@@ -292,6 +294,7 @@ export class Link {
 
   #enter(state: LinkState, reason?: string): void {
     const changed = state !== this.state || reason !== this.reason;
+    if (this.state === "linked" && state !== "linked") this.unlinkedSince = new Date().toISOString();
     this.state = state;
     this.reason = reason;
     if (!changed) return;

@@ -12,10 +12,10 @@ import {
   missionIdFor,
 } from "../protocol/mission.ts";
 import type { ToolInput, ToolOutput } from "../protocol/tools.ts";
-import { missionOf, threadOf } from "./answers.ts";
 import type { Link } from "./link.ts";
 import { lostNoticeId } from "./lost-routes.ts";
 import type { Outbox } from "./outbox.ts";
+import { hubOrOutbox, ownMission } from "./own-mail.ts";
 import type { Asked, Sender } from "./sender.ts";
 import type { Session } from "./sessions.ts";
 
@@ -56,12 +56,11 @@ export class MissionCalls {
     { message_id, mission_id, output_from }: ToolInput<"intercom_status">,
     { session }: Call,
   ): Promise<ToolOutput<"intercom_status">> {
-    const { link } = this.#parts;
     if (mission_id === undefined) return this.#messageStatus(message_id ?? "", session);
-    const { session_id } = session.stored;
-    const waiting = this.#waitingMission(mission_id, session_id);
-    if (waiting) return waiting;
-    return MissionDetail.parse(await link.ask("mission", { id: mission_id, session_id, output_from }));
+    const asked = { id: mission_id, session_id: session.stored.session_id, output_from };
+    return (
+      ownMission(this.#parts, asked) ?? MissionDetail.parse(await this.#parts.link.ask("mission", asked))
+    );
   }
 
   async history(
@@ -70,10 +69,14 @@ export class MissionCalls {
   ): Promise<ToolOutput<"intercom_history">> {
     const { link } = this.#parts;
     const { session_id } = session.stored;
-    if (thread_id !== undefined)
-      return History.parse(await link.ask("thread", { id: thread_id, limit, session_id }));
-    const id = mission_id ?? "";
-    return MissionHistory.parse(await link.ask("mission_history", { id, session_id, limit, after }));
+    if (thread_id !== undefined) {
+      const asked = { id: thread_id, limit, session_id };
+      const ask = () => link.ask("thread", asked);
+      return History.parse(await hubOrOutbox(this.#parts, "thread", asked, ask));
+    }
+    const asked = { id: mission_id ?? "", session_id, limit, after };
+    const ask = () => link.ask("mission_history", asked);
+    return MissionHistory.parse(await hubOrOutbox(this.#parts, "mission_history", asked, ask));
   }
 
   async cancel({ mission_id }: ToolInput<"intercom_cancel">, { session }: Call) {
@@ -103,47 +106,18 @@ export class MissionCalls {
     });
   }
 
-  /** A message that still waits here is known to nobody else, and neither is one that damage took from the outbox. */
+  /** One that damage took from the outbox is known to nobody but by the notice of it. */
   async #messageStatus(message_id: string, { stored, inbox }: Session): Promise<MessageStatus> {
-    const { outbox, link } = this.#parts;
-    const { session_id } = stored;
-    const waiting = outbox.find(message_id);
-    if (waiting?.session_id !== session_id)
-      try {
-        return MessageStatus.parse(await link.ask("message", { id: message_id, session_id }));
-      } catch (error) {
-        const unknown = error instanceof IntercomError && error.code === "unknown_message";
-        const notice = unknown
-          ? inbox.records().find(({ id }) => id === lostNoticeId(message_id))
-          : undefined;
-        if (!notice) throw error;
-        const failed = { state: "failed" as const, at: notice.timestamp, reason: notice.message };
-        return { message_id, thread_id: notice.thread_id, status: "failed", states: [failed] };
-      }
-    const queued = { state: "queued" as const, at: waiting.at, reason: this.#whyWaiting() };
-    return { message_id, thread_id: threadOf(waiting.input) ?? "", status: "queued", states: [queued] };
-  }
-
-  #waitingMission(mission_id: string, session_id: string): ToolOutput<"intercom_status"> | undefined {
-    const waiting = this.#parts.outbox.findRoute((input) => missionOf(input) === mission_id);
-    if (waiting?.session_id !== session_id) return undefined;
-    return {
-      mission_id,
-      status: "queued",
-      thread_id: threadOf(waiting.input),
-      to: [waiting.input.to_agent ?? ""].flat().join(", "),
-      text: waiting.input.payload.message,
-      output: "",
-      feedback: [],
-      requested_at: waiting.at,
-      started_at: null,
-      finished_at: null,
-      turn_count: 0,
-      reason: this.#whyWaiting(),
-    };
-  }
-
-  #whyWaiting(): string {
-    return this.#parts.link.reason ?? "waits on this machine for the hub";
+    const asked = { id: message_id, session_id: stored.session_id };
+    const ask = () => this.#parts.link.ask("message", asked);
+    try {
+      return MessageStatus.parse(await hubOrOutbox(this.#parts, "message", asked, ask));
+    } catch (error) {
+      const unknown = error instanceof IntercomError && error.code === "unknown_message";
+      const notice = unknown ? inbox.records().find(({ id }) => id === lostNoticeId(message_id)) : undefined;
+      if (!notice) throw error;
+      const failed = { state: "failed" as const, at: notice.timestamp, reason: notice.message };
+      return { message_id, thread_id: notice.thread_id, status: "failed", states: [failed] };
+    }
   }
 }

@@ -6,7 +6,8 @@ import { z } from "zod";
 import { IntercomError } from "../protocol/errors.ts";
 import { Receipt, RouteInput } from "../protocol/hub-api.ts";
 import { crashPoint } from "../system/crash-point.ts";
-import { replaceFile, syncDirectory, writeAll } from "../system/files.ts";
+import { fileSize, replaceFile, syncDirectory, writeAll } from "../system/files.ts";
+import { log } from "../system/log.ts";
 import { setAside } from "../system/set-aside.ts";
 import { corruptPath, noteLostRoutes } from "./lost-routes.ts";
 
@@ -15,7 +16,7 @@ const Entry = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("receipt"), receipt: Receipt }),
 ]);
 export type OutboxEntry = z.infer<typeof Entry>;
-type RouteEntry = Extract<OutboxEntry, { kind: "route" }>;
+export type RouteEntry = Extract<OutboxEntry, { kind: "route" }>;
 
 /** entries sent and gone are dropped from the file when it exceeds this many bytes */
 const compactAboveBytes = 1024 * 1024;
@@ -29,6 +30,8 @@ export class Outbox {
   readonly #senders = new Map<string, number>();
   readonly #returning = new Map<string, number>();
   #bytes: number;
+  /** some receipts are in memory only */
+  #isBehind = false;
   /** a file that is long because much waits is not written anew for each entry that goes */
   #compactAbove: number;
   /** called when something was added */
@@ -80,33 +83,22 @@ export class Outbox {
     return this.#routes.get(messageId);
   }
 
-  /** The oldest message that waits here and is meant. */
-  findRoute(isMeant: (input: RouteInput) => boolean): RouteEntry | undefined {
-    for (const entry of this.#routes.values()) if (isMeant(entry.input)) return entry;
-    return undefined;
+  /** The messages that wait here and are meant, oldest first. */
+  routesWhere(isMeant: (entry: RouteEntry) => boolean): RouteEntry[] {
+    return [...this.#routes.values()].filter(isMeant);
   }
 
   /**
    * Adds entries; `durable` means fsynced when this returns. Receipts need not be: losing one to a power cut
-   * understates what happened, and the next proof says more.
+   * understates what happened, and the next proof says more. So where the disk takes nothing, memory keeps them, and
+   * who wrote still learns that the disk is why.
    */
   add(entries: OutboxEntry[], { durable }: { durable: boolean }): void {
     if (entries.length === 0) return;
-    const bytes = Buffer.from(entries.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
+    const text = entries.map((entry) => `${JSON.stringify(entry)}\n`).join("");
     crashPoint("outbox.before-write");
-    try {
-      writeAll(this.#fd, bytes);
-      crashPoint("outbox.written");
-      if (durable) fdatasyncSync(this.#fd);
-    } catch (cause) {
-      this.#rewrite(); // a part of a line may stand there: what was not accepted must not be found later
-      throw new IntercomError("internal", "this machine cannot keep the message on disk", {
-        cause,
-        hint: "is the disk full or read-only? df -h",
-      });
-    }
-    crashPoint("outbox.after-write");
-    this.#bytes += bytes.length;
+    if (durable) this.#append(text, durable);
+    else this.#tryAppending(text);
     for (const entry of entries) {
       this.#entries.push(entry);
       this.#count(entry, 1);
@@ -126,12 +118,13 @@ export class Outbox {
   drop(count: number): void {
     for (const entry of this.#entries.splice(0, count)) this.#count(entry, -1);
     crashPoint("outbox.before-drop");
-    if (this.#entries.length === 0) {
-      ftruncateSync(this.#fd, 0);
-      this.#bytes = 0;
-      this.#compactAbove = compactAboveBytes;
-      crashPoint("outbox.emptied");
-    } else if (this.#bytes > this.#compactAbove) this.#rewrite();
+    try {
+      this.#shorten();
+    } catch (error) {
+      // what went out stands there still: sent once more after a restart, which is harmless
+      this.#compactAbove = 2 * this.#bytes;
+      log.warn("the outbox's file cannot be shortened", { path: this.#path, error });
+    }
   }
 
   close(): void {
@@ -150,13 +143,62 @@ export class Outbox {
     tally(this.#senders, entry.session_id, by);
   }
 
+  #append(text: string, durable: boolean): void {
+    const bytes = Buffer.from(text);
+    try {
+      writeAll(this.#fd, bytes);
+      crashPoint("outbox.written");
+      if (durable) fdatasyncSync(this.#fd);
+    } catch (cause) {
+      this.#cutBack();
+      throw new IntercomError("internal", "this machine cannot keep the message on disk", {
+        cause,
+        hint: "is the disk full or read-only? df -h",
+      });
+    }
+    crashPoint("outbox.after-write");
+    this.#bytes += bytes.length;
+  }
+
+  #tryAppending(text: string): void {
+    try {
+      this.#append(text, false);
+      this.#isBehind = false;
+    } catch (error) {
+      if (!this.#isBehind) log.warn("receipts are kept in memory only", { error });
+      this.#isBehind = true;
+    }
+  }
+
+  /** A part of a line may stand there: what was not accepted must not be found later. A full disk can do this much. */
+  #cutBack(): void {
+    try {
+      ftruncateSync(this.#fd, this.#bytes);
+    } catch {
+      this.#rewrite();
+    }
+  }
+
+  #shorten(): void {
+    if (this.#entries.length === 0) {
+      ftruncateSync(this.#fd, 0);
+      this.#bytes = 0;
+      this.#compactAbove = compactAboveBytes;
+      crashPoint("outbox.emptied");
+    } else if (this.#bytes > this.#compactAbove) this.#rewrite();
+  }
+
   #rewrite(): void {
-    const text = this.#entries.map((entry) => `${JSON.stringify(entry)}\n`).join("");
-    replaceFile(this.#path, text);
-    closeSync(this.#fd);
-    this.#fd = openAppend(this.#path);
-    this.#bytes = Buffer.byteLength(text);
-    this.#compactAbove = Math.max(compactAboveBytes, 2 * this.#bytes);
+    try {
+      replaceFile(this.#path, this.#entries.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
+    } finally {
+      // whatever failed: an append goes into the file that stands there
+      const fd = openAppend(this.#path);
+      closeSync(this.#fd);
+      this.#fd = fd;
+      this.#bytes = fileSize(this.#path);
+      this.#compactAbove = Math.max(compactAboveBytes, 2 * this.#bytes);
+    }
   }
 }
 

@@ -10,15 +10,16 @@ import { readSecret, replaceFile, unlinkIfPresent } from "../system/files.ts";
 import { log } from "../system/log.ts";
 import { ancestry, variableOf } from "../system/process.ts";
 import type { Link } from "./link.ts";
+import { type Fact, hubOrOutbox, type OwnMailParts } from "./own-mail.ts";
 import type { Sessions } from "./sessions.ts";
 
 const loginSteps = "at the hub: ai-intercom login; then here: ai-intercom login CODE";
 
 type Listing = "agents" | "machines";
-type Fact = "thread" | "message" | "missions" | "mission" | "mission_history";
 
 export type PersonParts = {
-  link: Pick<Link, "request" | "ask">;
+  link: Pick<Link, "request" | "ask"> & OwnMailParts["link"];
+  outbox: OwnMailParts["outbox"];
   sessions: Pick<Sessions, "amongAncestors">;
   machine: string;
   /** path of login.json, 0600 */
@@ -53,7 +54,13 @@ export class Person {
   /** What was said and done: all of it for a person who logged in, else what this machine (or the asking agent) may see. */
   async fact<O extends Fact>(op: O, input: HubInput<O>, askerPid: number): Promise<unknown> {
     const agent = this.#parts.sessions.amongAncestors(askerPid);
-    if (agent) return this.#parts.link.ask(op, { ...input, session_id: agent.stored.session_id });
+    const asked = agent ? { ...input, session_id: agent.stored.session_id } : input;
+    const ask = () => (agent ? this.#parts.link.ask(op, asked) : this.#ask(op, input, askerPid));
+    return hubOrOutbox(this.#parts, op, asked, ask);
+  }
+
+  /** As the person who logged in, else as this machine. */
+  async #ask<O extends Fact>(op: O, input: HubInput<O>, askerPid: number): Promise<unknown> {
     const login = this.#isPerson(askerPid) ? this.#login() : undefined;
     if (login)
       try {

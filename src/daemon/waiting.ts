@@ -3,6 +3,7 @@ import { integrationOf } from "../integrations/integration.ts";
 import { firstHookMs } from "../protocol/checkup.ts";
 import type { Receipt } from "../protocol/hub-api.ts";
 import { every } from "../system/wait.ts";
+import type { Deliveries } from "./delivery.ts";
 import type { Doorbell } from "./doorbell.ts";
 import type { Outbox } from "./outbox.ts";
 import { activityOf, hooksSeen } from "./session-view.ts";
@@ -27,6 +28,13 @@ const words = {
       `its agent was rung ${rings} times and did not read; its hooks may be missing or switched off`,
     held: (rings: number) =>
       `its agent was rung ${rings} times and did not stir; its settings may hold rings back`,
+    disk: {
+      full: "its machine's disk is full and mail cannot be handed out; it reads when there is room again",
+      read_only:
+        "its machine's disk is read-only and mail cannot be handed out; it reads when that is mended",
+      failing:
+        "its machine cannot write to its disk, so mail cannot be handed out; it reads when that is mended",
+    },
     unproved: "an earlier message of the thread is not proved to be read yet",
   },
   fr: {
@@ -43,6 +51,13 @@ const words = {
       `son agent a été sonné ${rings} fois et n'a pas lu ; ses hooks manquent peut-être`,
     held: (rings: number) =>
       `son agent a été sonné ${rings} fois et n'a pas bougé ; ses réglages retiennent peut-être les sonneries`,
+    disk: {
+      full: "le disque de sa machine est plein et le courrier ne peut être remis ; il lira quand il y aura de la place",
+      read_only:
+        "le disque de sa machine est en lecture seule et le courrier ne peut être remis ; il lira quand ce sera réparé",
+      failing:
+        "sa machine ne peut pas écrire sur son disque, le courrier ne peut donc être remis ; il lira quand ce sera réparé",
+    },
     unproved: "un message antérieur du fil n'est pas encore prouvé lu",
   },
 } as const;
@@ -51,15 +66,23 @@ export class Waiting {
   readonly #sessions: Sessions;
   readonly #outbox: Outbox;
   readonly #doorbell: Doorbell;
+  readonly #deliveries: Pick<Deliveries, "blocked">;
   readonly #language: "en" | "fr";
   /** session id → the reason that its mail's senders were told last */
   readonly #told = new Map<string, string | undefined>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  constructor(parts: { sessions: Sessions; outbox: Outbox; doorbell: Doorbell; language: "en" | "fr" }) {
+  constructor(parts: {
+    sessions: Sessions;
+    outbox: Outbox;
+    doorbell: Doorbell;
+    deliveries: Pick<Deliveries, "blocked">;
+    language: "en" | "fr";
+  }) {
     this.#sessions = parts.sessions;
     this.#outbox = parts.outbox;
     this.#doorbell = parts.doorbell;
+    this.#deliveries = parts.deliveries;
     this.#language = parts.language;
   }
 
@@ -78,6 +101,8 @@ export class Waiting {
     const { inbox } = session;
     if (inbox.unread === 0) return undefined;
     const say = words[this.#language];
+    const fault = this.#deliveries.blocked(session);
+    if (fault) return say.disk[fault];
     if (inbox.unread === inbox.waitingOnClaim) return say.unproved;
     if (lacksHooks(session)) return mayStillHook(session) ? undefined : say.noHooks;
     const { status } = activityOf(session);

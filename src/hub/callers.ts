@@ -5,14 +5,15 @@ import type { Caller } from "../protocol/hub-api.ts";
 import { missionOfMark, missionRunVariable } from "../protocol/mission.ts";
 import type { Machine } from "../store/store.ts";
 import { ancestry, variableOf } from "../system/process.ts";
-import { type HttpRequest, signatureWindowSeconds, verifyRequest } from "../system/signature.ts";
+import { type HttpRequest, type Signer, signatureWindowSeconds, verifyRequest } from "../system/signature.ts";
 import { isoAt, type Parts } from "./parts.ts";
 
 /** header of every request through the hub's own socket: the process that asks */
 export const pidHeader = "x-ai-intercom-pid";
 
 /** Checks the signature, then that its nonce is new, then that the machine may be here. */
-export async function machineCaller({ store, now }: Parts, request: HttpRequest): Promise<Caller> {
+export async function machineCaller(parts: Parts, request: HttpRequest): Promise<Caller> {
+  const { store, now } = parts;
   const nowMs = now();
   const signer = await verifyRequest(
     request,
@@ -22,6 +23,7 @@ export async function machineCaller({ store, now }: Parts, request: HttpRequest)
       throw new IntercomError("unauthenticated", `no machine named "${machine.slice(0, 64)}" is enrolled`);
     },
     nowMs,
+    (signer) => noteSkew(parts, signer),
   );
   const machine = await store.machine(signer.machine);
   if (!machine) throw new IntercomError("unauthenticated", "the machine is not enrolled any more");
@@ -81,6 +83,12 @@ export function callerPid(request: Request): number {
   if (!/^[1-9]\d{0,9}$/.test(text))
     throw new IntercomError("bad_request", `${pidHeader} is not a process id`);
   return Number(text);
+}
+
+/** Of a machine that could be here otherwise; no stranger can sign for it. */
+async function noteSkew({ store, links }: Parts, { machine, createdMs }: Signer): Promise<void> {
+  const known = await store.machine(machine);
+  if (known?.status === "approved" && !links.isLinked(machine)) links.skews.note(machine, createdMs);
 }
 
 function refuseUnapproved({ id, status }: Machine): void {

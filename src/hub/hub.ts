@@ -19,7 +19,7 @@ import { expireApprovals } from "./approvals.ts";
 import { Enrolment } from "./enrolment.ts";
 import { Events } from "./events.ts";
 import { type LinkSocketData, linkSocketHandler } from "./link-socket.ts";
-import { Links, offlineReason } from "./links.ts";
+import { Links } from "./links.ts";
 import { listenAddress, localUrl, publicUrl, refuseOpenPlainHttp } from "./listen.ts";
 import { Logins } from "./logins.ts";
 import { Missions } from "./missions.ts";
@@ -210,9 +210,9 @@ export class Hub {
 
   /** After a start no machine is linked: what was on its way waits, and says so. */
   async #forgetLinks(): Promise<void> {
-    const { store, now } = this.#parts;
+    const { store, links, now } = this.#parts;
     for (const { id } of await store.machines())
-      await store.queueAccepted(id, offlineReason(id), isoAt(now()));
+      await store.queueAccepted(id, links.offlineReason(id), isoAt(now()));
   }
 
   #openTcp(): Bun.Server<LinkSocketData> {

@@ -4,6 +4,7 @@ import { closeCodes, heartbeatMs } from "../protocol/link.ts";
 import type { Store } from "../store/store.ts";
 import { log } from "../system/log.ts";
 import { background } from "../system/wait.ts";
+import { ClockSkews } from "./clock-skews.ts";
 import type { Events } from "./events.ts";
 import { Link, type Socket } from "./link.ts";
 import type { Answer, Asker } from "./operations.ts";
@@ -24,13 +25,21 @@ export type LinksOptions = {
 export class Links {
   readonly #options: LinksOptions;
   readonly #links = new Map<string, { link: Link; pump: Pump }>();
+  readonly skews: ClockSkews;
 
   constructor(options: LinksOptions) {
     this.#options = options;
+    this.skews = new ClockSkews(options.now);
   }
 
   isLinked(machine: string): boolean {
     return this.#links.has(machine);
+  }
+
+  /** Why mail for a machine that is not linked waits. */
+  offlineReason(machine: string): string {
+    const why = this.skews.reason(machine);
+    return why === undefined ? `machine ${machine} is offline` : `machine ${machine} is offline: ${why}`;
   }
 
   /** Why the linked machine takes no mail for this session now; undefined when it does. */
@@ -52,6 +61,7 @@ export class Links {
     }
     const answer = (op: string, payload: unknown, heardMs: number) =>
       run(op, payload, { kind: "machine", machine, epoch, heardMs });
+    this.skews.forget(machine);
     const link = new Link({ machine, epoch, socket, now, answer });
     const pump = new Pump(link, { store, events, now }, this.#options.onFailed);
     this.#links.set(machine, { link, pump });
@@ -150,7 +160,7 @@ export class Links {
     const at = isoAt(now());
     await store.sawMachine(machine, at);
     if (this.isLinked(machine)) return;
-    events.states(await store.queueAccepted(machine, offlineReason(machine), at));
+    events.states(await store.queueAccepted(machine, this.offlineReason(machine), at));
   }
 
   #tell(machine: string, status: "online" | "offline"): void {
@@ -159,5 +169,3 @@ export class Links {
     this.#options.events.emit({ kind: "machine", at, machine_id: machine, status });
   }
 }
-
-export const offlineReason = (machine: string): string => `machine ${machine} is offline`;

@@ -1,12 +1,14 @@
 // Who can be reached: machines, their projects, and the open sessions of those.
 import {
   type AgentList,
+  type ListedAgent,
   type ListedMachine,
   type ListedSession,
   type MachineList,
   selfTestProject,
 } from "../protocol/session.ts";
 import type { Machine, Session } from "../store/store.ts";
+import type { Links } from "./links.ts";
 import type { Parts } from "./parts.ts";
 import { requireMachine } from "./recipients.ts";
 
@@ -41,7 +43,7 @@ export async function listAgents(parts: Parts, filter: string): Promise<AgentLis
         capabilities: project.capabilities,
         tags: project.tags,
         path: project.path,
-        machine_status: links.isLinked(project.machine_id) ? "online" : "offline",
+        ...standingOf(links, project.machine_id),
         session: only && more.length === 0 ? listedSession(only, nowMs) : null,
         sessions: sessions.map((session) => listedSession(session, nowMs)),
       };
@@ -51,19 +53,22 @@ export async function listAgents(parts: Parts, filter: string): Promise<AgentLis
 
 export async function listMachines({ store, links }: Parts): Promise<MachineList> {
   const machines = await store.machines();
-  return { machines: machines.map((machine) => listedMachine(machine, links.isLinked(machine.id))) };
+  return { machines: machines.map((machine) => listedMachine(machine, links)) };
 }
 
-function listedMachine(machine: Machine, linked: boolean): ListedMachine {
+function listedMachine(machine: Machine, links: Links): ListedMachine {
   const { id, status, display_name, description, fingerprint, last_seen } = machine;
-  return {
-    id,
-    status: status === "approved" ? (linked ? "online" : "offline") : status,
-    display_name,
-    description,
-    fingerprint,
-    last_seen,
-  };
+  const about = { display_name, description, fingerprint, last_seen };
+  if (status !== "approved") return { id, status, ...about };
+  const { machine_status, machine_reason } = standingOf(links, id);
+  return { id, status: machine_status, ...(machine_reason ? { reason: machine_reason } : {}), ...about };
+}
+
+/** Of an approved machine. */
+function standingOf(links: Links, machine: string): Pick<ListedAgent, "machine_status" | "machine_reason"> {
+  if (links.isLinked(machine)) return { machine_status: "online" };
+  const reason = links.skews.reason(machine);
+  return { machine_status: "offline", ...(reason ? { machine_reason: reason } : {}) };
 }
 
 function listedSession(session: Session, nowMs: number): ListedSession {

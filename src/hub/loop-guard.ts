@@ -3,7 +3,6 @@
 import { IntercomError } from "../protocol/errors.ts";
 import type { LoopGuard } from "../store/store.ts";
 import type { Config } from "../system/config.ts";
-import { offlineReason } from "./links.ts";
 import { isoAt, keepForSessionMs, type Parts } from "./parts.ts";
 
 export function loopGuard({ language, limits }: Config, thread: string): LoopGuard {
@@ -32,7 +31,7 @@ export async function releaseThread(
   events.states(released.changes);
   for (const machine of released.machines) {
     if (links.isLinked(machine)) links.present(machine);
-    else events.states(await store.queueAccepted(machine, offlineReason(machine), at));
+    else events.states(await store.queueAccepted(machine, links.offlineReason(machine), at));
   }
   return { thread_id: thread, released: released.changes.length };
 }

@@ -15,7 +15,6 @@ import type { Mission, MissionTransition } from "../store/mission-store.ts";
 import { crashPoint } from "../system/crash-point.ts";
 import { log } from "../system/log.ts";
 import { background } from "../system/wait.ts";
-import { offlineReason } from "./links.ts";
 import { tellApproval, tellMission } from "./mission-events.ts";
 import { isoAt, type Parts } from "./parts.ts";
 
@@ -80,7 +79,7 @@ export class Dispatcher {
     if (!mission) throw new IntercomError("unknown_mission", `there is no mission ${id}`);
     if (mission.status !== "queued" || mission.taken_at !== null) return { mission };
     if (!this.#parts.links.isLinked(mission.machine))
-      return this.#waits(mission, offlineReason(mission.machine));
+      return this.#waits(mission, this.#parts.links.offlineReason(mission.machine));
     if (mission.plan_hash !== null) return this.#begin(mission, mission.plan_hash);
     return this.#plan(mission);
   }
@@ -179,7 +178,8 @@ export class Dispatcher {
       return `machine ${machine} gave an answer that cannot be read; it is tried again`;
     } catch (thrown) {
       const error = toIntercomError(thrown);
-      if (!this.#parts.links.isLinked(machine)) return offlineReason(machine);
+      const { links } = this.#parts;
+      if (!links.isLinked(machine)) return links.offlineReason(machine);
       log.warn("a daemon did not take a mission", { machine, mission: mission_id, op, error });
       return `machine ${machine}: ${error.message}; it is tried again`;
     }

@@ -5,7 +5,6 @@ import type { SessionChoice } from "../protocol/message.ts";
 import type { Mission } from "../store/mission-store.ts";
 import type { Recipient, Sender, Session } from "../store/store.ts";
 import { missionWithoutSession } from "./ended-mission.ts";
-import { offlineReason } from "./links.ts";
 import { isoAt, keepForSessionMs, type Parts } from "./parts.ts";
 
 type SessionAddress = Extract<Address, { kind: "session" }>;
@@ -94,8 +93,9 @@ function reached(parts: Parts, session: Session): Recipient {
   const { machine_id: machine, project_id: project, session_id, ended_at } = session;
   const address: SessionAddress = { kind: "session", machine, project, session: session_id };
   if (ended_at !== null) return { ...address, wait: ended(parts) };
-  if (!parts.links.isLinked(machine)) return { ...address, wait: { reason: offlineReason(machine) } };
-  const reason = parts.links.refusal(machine, session_id);
+  const { links } = parts;
+  if (!links.isLinked(machine)) return { ...address, wait: { reason: links.offlineReason(machine) } };
+  const reason = links.refusal(machine, session_id);
   return reason === undefined ? address : { ...address, wait: { reason } };
 }
 

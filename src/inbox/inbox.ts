@@ -199,6 +199,11 @@ export class Inbox {
     crashPoint("inbox.drop.ledgered");
   }
 
+  /** Changes nothing; throws what would keep mail from being handed out: the disk takes no claim. */
+  tryClaiming(): void {
+    this.#ledger.tryRoom();
+  }
+
   /** A view of the file, in its order. */
   records(): InboxRecord[] {
     this.#refresh();

@@ -46,6 +46,8 @@ type Content = { claims: Claim[]; progress: Map<string, Progress> };
 
 /** split messages given back to the hub whose place is kept for a resumed session */
 const maxAbsentProgress = 200;
+/** bytes a claim may take: about 200 short messages fit into one answer */
+const claimRoom = 16 * 1024;
 
 /**
  * Each change survives the death of any process when its method returns; where it cannot be made so, nothing changed.
@@ -100,6 +102,11 @@ export class Ledger {
     this.#save({ ...this.#content, claims: this.claims.filter((one) => one !== claim) });
   }
 
+  /** Changes nothing; throws what would keep the next claim from being noted. */
+  tryRoom(): void {
+    replaceFile(this.#path, `${this.#text(this.#content)}${" ".repeat(claimRoom)}\n`, { durable: false });
+  }
+
   /** Claims keep only messages that are in the inbox; one that is left with none is gone. */
   dropAbsent(isHere: (id: string) => boolean): void {
     if (this.claims.every(({ items }) => items.every(({ id }) => isHere(id)))) return;
@@ -110,14 +117,18 @@ export class Ledger {
   }
 
   #save(content: Content, options: ReplaceOptions = {}): void {
+    replaceFile(this.#path, `${this.#text(content)}\n`, options);
+    this.#content = content;
+  }
+
+  #text({ claims, progress }: Content): string {
     const file: z.input<typeof LedgerFile> = {
       version: 1,
       session_id: this.#sessionId,
-      claims: content.claims,
-      progress: [...content.progress],
+      claims,
+      progress: [...progress],
     };
-    replaceFile(this.#path, `${JSON.stringify(file)}\n`, options);
-    this.#content = content;
+    return JSON.stringify(file);
   }
 }
 

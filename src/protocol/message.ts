@@ -101,11 +101,15 @@ export const ChatAnswer = z.object({
 });
 export type ChatAnswer = z.infer<typeof ChatAnswer>;
 
+/** Why the hub could not be asked: the answer is what its daemon knows by itself. Absent: the hub was asked, or need not be. */
+export const ownAnswer = { hub_unreachable: z.string().optional() };
+
 export const MessageStatus = z.object({
   message_id: z.string(),
   thread_id: z.string(),
   status: MessageState,
   states: z.array(StateChange),
+  ...ownAnswer,
 });
 export type MessageStatus = z.infer<typeof MessageStatus>;
 
@@ -117,6 +121,7 @@ export const History = z.object({
   thread_id: z.string(),
   messages: z.array(HistoryMessage),
   more: z.boolean().optional(),
+  ...ownAnswer,
 });
 export type History = z.infer<typeof History>;
 

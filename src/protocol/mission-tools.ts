@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { Name } from "./address.ts";
 import { MessageId, ThreadId } from "./ids.ts";
-import { HistoryMessage, MessageState, MessageStatus, Priority } from "./message.ts";
+import { HistoryMessage, MessageState, MessageStatus, ownAnswer, Priority } from "./message.ts";
 import {
   Feedback,
   longestMissionSeconds,
@@ -139,6 +139,7 @@ export const missionTools = {
       messages: z.array(z.union([HistoryMessage, MissionHistory.shape.messages.element])),
       more: z.boolean().optional().describe("older messages of the thread did not fit into this answer"),
       next: z.string().optional().describe("mission: `after` of the next page; absent at the end"),
+      ...ownAnswer,
       status: z.literal("error").optional(),
       ...failure,
       ...waiting,

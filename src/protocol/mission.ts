@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { Name } from "./address.ts";
 import { randomHex, ThreadId } from "./ids.ts";
-import { HistoryMessage, Timestamp } from "./message.ts";
+import { HistoryMessage, ownAnswer, Timestamp } from "./message.ts";
 
 export const MissionId = z
   .string()
@@ -264,6 +264,7 @@ export const MissionDetail = z.object({
   cost_usd: z.number().optional(),
   exit_code: z.number().optional(),
   reason: z.string().optional(),
+  ...ownAnswer,
 });
 export type MissionDetail = z.infer<typeof MissionDetail>;
 
@@ -286,6 +287,7 @@ export const MissionHistory = z.object({
   ),
   /** the next `after`; absent at the end */
   next: z.string().optional(),
+  ...ownAnswer,
 });
 export type MissionHistory = z.infer<typeof MissionHistory>;
 

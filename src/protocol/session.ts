@@ -64,6 +64,8 @@ export const ListedAgent = z.object({
   tags: z.array(z.string()),
   path: z.string(),
   machine_status: z.enum(["online", "offline"]),
+  /** why it is offline, where the hub knows */
+  machine_reason: z.string().optional(),
   /** the session that `machine/project` reaches; null when there is none or more than one */
   session: ListedSession.nullable(),
   sessions: z.array(ListedSession),
@@ -95,6 +97,8 @@ export const ListedMachine = z.object({
   id: z.string(),
   /** `online`/`offline` are both approved machines, with and without a link */
   status: z.enum(["pending", "online", "offline", "denied", "revoked"]),
+  /** why it is offline, where the hub knows */
+  reason: z.string().optional(),
   display_name: z.string(),
   description: z.string(),
   fingerprint: z.string(),

@@ -18,6 +18,8 @@ export const deliveryColumns = "seq, message_id, thread_id, address, state, seen
 export type Change = {
   state: MessageState;
   at: string;
+  /** when by the clock of the machine that told it */
+  told_at?: string;
   reason?: string;
   /** only a waiting copy can expire */
   expires_at?: string;
@@ -38,14 +40,14 @@ export function setState(db: Database, row: DeliveryRow, change: Change): StateR
 export function recordState(
   db: Database,
   row: Pick<DeliveryRow, "message_id" | "thread_id" | "address">,
-  { state, at, reason }: Change,
+  { state, at, told_at, reason }: Change,
 ): StateRecord {
   // The daemon's word and the hub's own finding may say the same: the history holds it once.
   db.query(
-    `INSERT INTO message_states (message_id, address, state, at, reason) SELECT ?1, ?2, ?3, ?4, ?5
+    `INSERT INTO message_states (message_id, address, state, at, reason, told_at) SELECT ?1, ?2, ?3, ?4, ?5, ?6
      WHERE (?3, ?5) IS NOT (SELECT state, reason FROM message_states
                             WHERE message_id = ?1 AND address = ?2 ORDER BY seq DESC LIMIT 1)`,
-  ).run(row.message_id, row.address, state, at, reason ?? null);
+  ).run(row.message_id, row.address, state, at, reason ?? null, told_at ?? null);
   return {
     message_id: row.message_id,
     thread_id: row.thread_id,

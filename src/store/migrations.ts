@@ -163,6 +163,10 @@ const steps: readonly string[] = [
   UPDATE grants SET revoked_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
     WHERE scope = 'session' AND from_agent = 'human' AND revoked_at IS NULL;
   `,
+  `
+  -- when it was by the clock of the machine that told it; null where it is the hub's own word
+  ALTER TABLE message_states ADD COLUMN told_at TEXT;
+  `,
   ...(isNext ? ["ALTER TABLE messages ADD COLUMN next_note TEXT"] : []),
 ];
 

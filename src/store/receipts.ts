@@ -49,7 +49,8 @@ const progress: Record<MessageState, number> = {
 };
 
 function apply(db: Database, row: DeliveryRow, receipt: Receipt, { at, expires_at }: Options): StateRecord[] {
-  const change = { state: receipt.state, at: receipt.at, reason: receipt.reason };
+  const told = { told_at: receipt.at, at: boundedTime(db, row, receipt, at) };
+  const change = { ...told, state: receipt.state, reason: receipt.reason };
   switch (receipt.state) {
     case "queued":
       // What was proved to be in the agent's context cannot come back from it.
@@ -76,6 +77,18 @@ function apply(db: Database, row: DeliveryRow, receipt: Receipt, { at, expires_a
   }
 }
 
+/** A machine's clock may be off: nothing it tells is later than now, or earlier than the copy's arrival there. */
+function boundedTime(db: Database, row: DeliveryRow, { at }: Receipt, now: string): string {
+  if (at >= now) return now;
+  const arrived = db
+    .query<{ at: string | null }, [string, string]>(
+      "SELECT max(at) AS at FROM message_states WHERE message_id = ? AND address = ? AND state = 'delivered'",
+    )
+    .get(row.message_id, row.address)?.at;
+  if (!arrived || at >= arrived) return at;
+  return arrived < now ? arrived : now;
+}
+
 /**
  * Said before the copy was given back, and repeated behind that by a daemon that was killed meanwhile. The history does
  * not hold every word that changed nothing, so the time decides: both times are that daemon's own, for only it gives
@@ -84,7 +97,7 @@ function apply(db: Database, row: DeliveryRow, receipt: Receipt, { at, expires_a
 function isBeforeReturn(db: Database, row: DeliveryRow, { at }: Receipt): boolean {
   const given = db
     .query<{ at: string }, [string, string]>(
-      `SELECT at FROM message_states WHERE message_id = ?1 AND address = ?2 AND state = 'queued' AND seq >
+      `SELECT coalesce(told_at, at) AS at FROM message_states WHERE message_id = ?1 AND address = ?2 AND state = 'queued' AND seq >
          (SELECT max(seq) FROM message_states
           WHERE message_id = ?1 AND address = ?2 AND state IN ('delivered', 'offered'))
        ORDER BY seq LIMIT 1`,
@@ -102,7 +115,10 @@ function isReason(db: Database, { seq }: DeliveryRow, reason: string | undefined
 /** A daemon repeats what was not acked. */
 function isKnown(db: Database, row: DeliveryRow, { state, at }: Receipt): boolean {
   const same = db
-    .query("SELECT 1 FROM message_states WHERE message_id = ? AND address = ? AND state = ? AND at = ?")
+    .query(
+      `SELECT 1 FROM message_states
+       WHERE message_id = ? AND address = ? AND state = ? AND coalesce(told_at, at) = ?`,
+    )
     .get(row.message_id, row.address, state, at);
   return same !== null;
 }

@@ -144,6 +144,25 @@ export function isErrno(error: unknown, code: string): boolean {
   return error instanceof Error && "code" in error && error.code === code;
 }
 
+/** `failing`: it takes nothing, and neither of the others is why */
+export type DiskFault = "full" | "read_only" | "failing";
+
+const diskFaults: Record<string, DiskFault> = {
+  ENOSPC: "full",
+  EDQUOT: "full",
+  EROFS: "read_only",
+  EACCES: "failing",
+  EPERM: "failing",
+  EIO: "failing",
+};
+
+/** What is wrong with the disk when this was thrown, by whomever it was passed on; undefined: something else. */
+export function diskFault(thrown: unknown): DiskFault | undefined {
+  if (!(thrown instanceof Error)) return undefined;
+  const own = "code" in thrown ? diskFaults[String(thrown.code)] : undefined;
+  return own ?? diskFault(thrown.cause);
+}
+
 function lstatOrUndefined(path: string) {
   try {
     return lstatSync(path);

@@ -40,14 +40,15 @@ export async function signRequest(
 }
 
 /**
- * Checks digest, covered components, time and signature; returns who signed. Throws `unauthenticated` or
+ * Checks digest, covered components, signature and time; returns who signed. Throws `unauthenticated` or
  * `clock_skew`. `publicKeyOf` returns the enrolled key of a machine, or throws why it has none.
- * The caller must still refuse a nonce it has seen.
+ * The caller must still refuse a nonce it has seen. `onSkewed` learns who signed what only its time makes invalid.
  */
 export async function verifyRequest(
   request: HttpRequest,
   publicKeyOf: (machine: string) => Promise<string>,
   nowMs: number,
+  onSkewed: (signer: Signer) => Promise<void> = async () => {},
 ): Promise<Signer> {
   if (!request.headers.get("signature-input") || !request.headers.get("signature"))
     throw new IntercomError("unauthenticated", "this request is not signed");
@@ -59,10 +60,10 @@ export async function verifyRequest(
       {
         requiredFields: components,
         requiredParams: parameters,
-        // time is judged by readSigner against the hub's clock, both ways, with its own error
+        // time is judged below against the hub's clock, both ways, with its own error
         notAfter: Number.MAX_SAFE_INTEGER,
         keyLookup: async (given) => {
-          const signer = readSigner(given, nowMs);
+          const signer = readSigner(given);
           found.push(signer);
           publicKey = await publicKeyOf(signer.machine);
           return {
@@ -78,7 +79,12 @@ export async function verifyRequest(
   const [signer, ...more] = found;
   if (verified !== true || !signer || more.length > 0 || publicKey === "")
     throw new IntercomError("unauthenticated", "the signature does not fit this request");
-  return signer;
+  if (Math.abs(nowMs - signer.createdMs) <= signatureWindowSeconds * 1000) return signer;
+  await onSkewed(signer);
+  throw new IntercomError(
+    "clock_skew",
+    `the request was signed at ${isoAt(signer.createdMs)}, the hub's clock says ${isoAt(nowMs)}`,
+  );
 }
 
 /** RFC 9530 §2: `sha-256=:<base64>:`. */
@@ -93,22 +99,22 @@ function checkDigest(request: HttpRequest): void {
     throw new IntercomError("unauthenticated", "the body's digest is missing or does not fit the body");
 }
 
-function readSigner(given: Record<string, unknown>, nowMs: number): Signer {
+function readSigner(given: Record<string, unknown>): Signer {
   const { keyid, nonce, created, alg } = given;
   const complete =
     typeof keyid === "string" && typeof nonce === "string" && created instanceof Date && alg === "ed25519";
-  if (!complete || given.tag !== tag || nonce.length < 16 || nonce.length > 128)
+  if (
+    !complete ||
+    Number.isNaN(created.getTime()) ||
+    given.tag !== tag ||
+    nonce.length < 16 ||
+    nonce.length > 128
+  )
     throw new IntercomError(
       "unauthenticated",
       "the signature lacks keyid, created, a nonce of 16 to 128 characters, alg ed25519 or its tag",
     );
-  const createdMs = created.getTime();
-  if (!(Math.abs(nowMs - createdMs) <= signatureWindowSeconds * 1000))
-    throw new IntercomError(
-      "clock_skew",
-      `the request was signed at ${isoOrText(created)}, the hub's clock says ${new Date(nowMs).toISOString()}`,
-    );
-  return { machine: keyid, nonce, createdMs };
+  return { machine: keyid, nonce, createdMs: created.getTime() };
 }
 
 /** The library throws plain errors for malformed input; for us they all mean the same. */
@@ -121,6 +127,4 @@ async function refuseMalformed<T>(check: () => Promise<T>): Promise<T> {
   }
 }
 
-function isoOrText(date: Date): string {
-  return Number.isFinite(date.getTime()) ? date.toISOString() : "no valid time";
-}
+const isoAt = (ms: number): string => new Date(ms).toISOString();

@@ -168,6 +168,30 @@ describe("sessions", () => {
     for (const { text, fix } of report.checks) expect(`${text} ${fix}`).not.toContain("prompt");
   }, 60_000);
 
+  test("a daemon that was just started again: its sessions' servers may take a moment to come back", async () => {
+    const machine = await fleet.join(`h${++made}`);
+    const agent = await machine.agent("steady");
+    const id = await agent.registered();
+    await waitFor("it to be older than a new session's grace", async () => {
+      const { registered_at } = await agent.session();
+      return Date.now() - Date.parse(registered_at) > 5_500;
+    });
+    const children = await Bun.file(`/proc/${agent.pid}/task/${agent.pid}/children`).text();
+    const server = Number(children.trim().split(" ")[0]);
+    process.kill(server, "SIGSTOP");
+    await machine.crash();
+    await machine.serve("daemon");
+    const early = await doctor(machine);
+    expect(early.codes).not.toContain("session_no_server");
+    expect(early.text("session")).toContain(id);
+    expect((await reported(machine, "session_no_server")).fix("session_no_server")).toContain("/mcp");
+    process.kill(server, "SIGCONT");
+    await waitFor(
+      "the server to be back",
+      async () => !(await doctor(machine)).codes.includes("session_no_server"),
+    );
+  }, 60_000);
+
   test("an MCP server that hangs; a messaging socket that is gone", async () => {
     const machine = await fleet.join(`h${++made}`);
     machine.extraEnv.AGENT_SOCKET = `${fleet.root}/nobody.sock`;

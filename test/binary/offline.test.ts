@@ -1,9 +1,11 @@
 // What happens while something is away: the other machine, the hub, the own daemon; and what was accepted before
 // arrives afterwards, once and in order.
-import { expect, test } from "bun:test";
+import { expect, setSystemTime, test } from "bun:test";
 import { rm } from "node:fs/promises";
-import type { ToolResult } from "../rig/agent";
-import { Fleet } from "../rig/fleet";
+import { loadOrCreateMachineKey } from "../../src/system/keys.ts";
+import { signRequest } from "../../src/system/signature.ts";
+import type { ScriptedAgent, ToolResult } from "../rig/agent";
+import { Fleet, type Machine } from "../rig/fleet";
 import { waitFor } from "../rig/wait";
 
 test("a machine that is offline: queued with the reason, delivered in order when it is back", async () => {
@@ -60,6 +62,7 @@ test("the hub is away: the sender's machine keeps the message and sends it later
     kept.push(await sender.call("intercom_reply", { thread_id: opened.thread_id, message }));
   expect(kept.map((one) => one.status)).toEqual(["queued", "queued", "queued"]);
   expect((await sender.call("intercom_status", { message_id: kept[0]?.message_id })).status).toBe("queued");
+  await knowsWhatWaits(atlas, sender, { ids: kept.map((one) => one.message_id), thread: opened.thread_id });
   await hubHome.serve("standalone", "--listen", `127.0.0.1:${port}`);
   await waitFor("all four", async () => (await receiver.session()).inbox_pending === 4);
   const { messages } = await receiver.call("intercom_check_inbox");
@@ -70,6 +73,47 @@ test("the hub is away: the sender's machine keeps the message and sends it later
     ),
   );
 }, 60_000);
+
+/** Its own outbox answers, and says that the hub could not be asked; of anything else nothing is known. */
+async function knowsWhatWaits(
+  machine: Machine,
+  writer: ScriptedAgent,
+  { ids, thread }: { ids: string[]; thread: string },
+): Promise<void> {
+  const unasked = /the hub could not be asked \(.*\); this is what this machine knows/;
+  const [first = ""] = ids;
+  const status = await machine.json("status", first);
+  expect(status).toMatchObject({
+    message_id: first,
+    thread_id: thread,
+    status: "queued",
+    hub_unreachable: expect.stringMatching(unasked),
+  });
+  expect(status.states).toEqual([
+    {
+      state: "queued",
+      at: expect.any(String),
+      reason: expect.stringMatching(
+        /^this machine's outbox: the hub is away since 2\d{3}-\d\d-\d\dT[\d:.]+Z$/,
+      ),
+    },
+  ]);
+  const history = await machine.json("history", thread);
+  for (const answer of [history, await writer.call("intercom_history", { thread_id: thread })]) {
+    expect(answer.hub_unreachable).toMatch(unasked);
+    expect(answer.messages.map((one: { id: string }) => one.id)).toEqual(ids);
+  }
+  expect(history.messages[0]).toMatchObject({ message: "one", status: "queued", thread_id: thread });
+  for (const words of [
+    ["status", first],
+    ["history", thread],
+  ]) {
+    const { code, out } = await machine.run(words);
+    expect([code, out]).toEqual([0, expect.stringMatching(unasked)]);
+  }
+  for (const words of [["status", "msg-000000000000000000000000"], ["history", "t-ffffffffffff"], ["agents"]])
+    expect(await machine.run(words)).toMatchObject({ code: 3, err: expect.stringContaining("no link") });
+}
 
 test("what the hub refuses after it was queued comes back to the sender as a notice", async () => {
   await using fleet = await Fleet.start(["limn"]);
@@ -230,4 +274,44 @@ test("a script's read counts as read once it is printed, with and without a tran
     expect(JSON.parse(await Bun.file(`${limn.home}/inbox/${session_id}.ledger`).text()).claims).toEqual([]);
   }
   child.kill();
+}, 60_000);
+
+test("a machine that is turned away for its clock: the hub says so wherever it is listed, and to who writes to it", async () => {
+  await using fleet = await Fleet.start(["limn"]);
+  const limn = fleet.machine("limn");
+  const atlas = await fleet.join("atlas");
+  await atlas.agent("website");
+  const mnemos = await limn.agent("mnemos");
+  await atlas.crash();
+  const key = loadOrCreateMachineKey(`${atlas.home}/machine.key`);
+  const standing = async () =>
+    (await limn.json("machines")).machines.find((one: { id: string }) => one.id === "atlas");
+  // what its daemon would ask again and again
+  const knock = async () => {
+    const url = `${fleet.hubUrl}/api/heartbeat`;
+    setSystemTime(Date.now() + 7 * 60_000);
+    const signed = await signRequest("atlas", key, { method: "POST", url, body: Buffer.from("{}") });
+    setSystemTime();
+    const headers = { ...signed, "content-type": "application/json" };
+    expect((await fetch(url, { method: "POST", body: "{}", headers })).status).toBe(401);
+  };
+  await waitFor("the hub to know why", async () => {
+    await knock();
+    return (await standing()).reason === "its clock is 7 min ahead";
+  });
+  expect(await standing()).toMatchObject({ status: "offline" });
+  expect((await limn.run(["machines"])).out).toContain("offline: its clock is 7 min ahead");
+  expect((await limn.run(["agents"])).out).toContain("its clock is 7 min ahead");
+  const listed = await mnemos.call("intercom_list_agents", { filter: "machine:atlas" });
+  expect(listed.agents[0]).toMatchObject({
+    machine_status: "offline",
+    machine_reason: "its clock is 7 min ahead",
+  });
+  expect(await mnemos.call("intercom_chat", { to: "atlas/website", message: "hello" })).toMatchObject({
+    status: "queued",
+    reason: "machine atlas is offline: its clock is 7 min ahead",
+  });
+  await atlas.serve("daemon");
+  await atlas.linked();
+  expect(await standing()).toEqual(expect.not.objectContaining({ reason: expect.anything() }));
 }, 60_000);

@@ -2,7 +2,7 @@
 import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { Arrivals } from "../../src/daemon/arrivals.ts";
-import type { Link } from "../../src/daemon/link.ts";
+import type { Link, LinkState } from "../../src/daemon/link.ts";
 import { lostNoticeId } from "../../src/daemon/lost-routes.ts";
 import { MissionCalls } from "../../src/daemon/mission-calls.ts";
 import { Outbox } from "../../src/daemon/outbox.ts";
@@ -36,8 +36,9 @@ function scene(answer: (op: string, input: never) => unknown = () => ({})) {
   const asked: { op: string; input: RouteInput & Record<string, unknown> }[] = [];
   const link = {
     linked: true,
-    state: "linked",
+    state: "linked" as LinkState,
     reason: undefined as string | undefined,
+    unlinkedSince: "2026-11-23T04:00:00.000Z",
     request: async (op: string, input: never) => {
       if (!link.linked) throw new IntercomError("hub_unreachable", "no link");
       asked.push({ op, input });
@@ -55,9 +56,10 @@ function scene(answer: (op: string, input: never) => unknown = () => ({})) {
   });
   const session = sessions.register({ pid: process.pid, project: "website", session_id: "s-1" });
   const calls = new MissionCalls({ ...parts, sender, addressOf: () => "atlas/website@s-1" });
-  const away = () => Object.assign(link, { linked: false, reason: "the hub is away" });
+  const away = () =>
+    Object.assign(link, { linked: false, state: "connecting", reason: "no hub answers at http://limn" });
   const back = () => {
-    Object.assign(link, { linked: true, reason: undefined });
+    Object.assign(link, { linked: true, state: "linked", reason: undefined });
     sender.flush();
   };
   return { asked, calls, session, outbox, away, back };
@@ -124,7 +126,7 @@ test("with the hub away: ask, start_agent and send wait on disk with their ids, 
   });
   away();
   const queued = await calls.ask(ask({ to: "limn/mnemos", message: "one" }), call(session, "msg-1"));
-  expect(queued).toMatchObject({ status: "queued", reason: "the hub is away" });
+  expect(queued).toMatchObject({ status: "queued", reason: "no hub answers at http://limn" });
   expect(MissionId.safeParse(queued.mission_id).success).toBe(true);
   expect(queued.thread_id).toMatch(/^t-/);
   const again = await calls.ask(ask({ to: "limn/mnemos", message: "one" }), call(session, "msg-1"));
@@ -138,11 +140,112 @@ test("with the hub away: ask, start_agent and send wait on disk with their ids, 
     parseToolInput("intercom_status", { mission_id: queued.mission_id }),
     call(session, "msg-4"),
   );
-  expect(look).toMatchObject({ status: "queued", output: "", text: "one", reason: "the hub is away" });
+  expect(look).toMatchObject({ status: "queued", output: "", text: "one", reason: waitsHere });
   back();
   await waitFor("the outbox to empty", () => outbox.size === 0);
   expect(asked.map(({ input }) => input.payload.message)).toEqual(["one", "two", "three"]);
   expect(asked[0]?.input.payload.mission?.id).toBe(queued.mission_id);
+});
+
+const waitsHere = "this machine's outbox: the hub is away since 2026-11-23T04:00:00.000Z";
+const unasked = "the hub could not be asked (no hub answers at http://limn); this is what this machine knows";
+
+test("with the hub away: status and history of what waits in the outbox, with the words that the hub was not asked", async () => {
+  const { calls, session, away, outbox } = scene();
+  away();
+  const asked = await calls.ask(ask({ to: "limn/mnemos", message: "do it" }), call(session, "msg-1"));
+  const about = call(session, "msg-9");
+  const status = (given: object) => calls.status(parseToolInput("intercom_status", given), about);
+  const history = (given: object) => calls.history(parseToolInput("intercom_history", given), about);
+  const [entry] = outbox.routesWhere(() => true);
+  expect(await status({ message_id: "msg-1" })).toEqual({
+    message_id: "msg-1",
+    thread_id: asked.thread_id ?? "",
+    status: "queued",
+    states: [{ state: "queued", at: entry?.at ?? "", reason: waitsHere }],
+    hub_unreachable: unasked,
+  });
+  expect(await status({ mission_id: asked.mission_id })).toMatchObject({
+    status: "queued",
+    text: "do it",
+    to: "limn/mnemos",
+    reason: waitsHere,
+    hub_unreachable: unasked,
+  });
+  const message = {
+    id: "msg-1",
+    thread_id: asked.thread_id,
+    type: "ask",
+    from_agent: "atlas/website@s-1",
+    to_agent: "limn/mnemos",
+    message: "do it",
+    timestamp: entry?.at,
+    status: "queued",
+  };
+  for (const given of [{ thread_id: asked.thread_id }, { mission_id: asked.mission_id }])
+    expect<unknown>(await history(given)).toMatchObject({
+      ...given,
+      messages: [message],
+      hub_unreachable: expect.stringMatching(/^the hub could not be asked \(no link/),
+    });
+  // another session's message is not this one's to see
+  const other = { ...about, session: { ...session, stored: { ...session.stored, session_id: "s-2" } } };
+  for (const work of [
+    calls.status(parseToolInput("intercom_status", { message_id: "msg-1" }), other),
+    calls.history(parseToolInput("intercom_history", { thread_id: asked.thread_id }), other),
+  ])
+    expect(await work.catch((error: IntercomError) => error.code)).toBe("hub_unreachable");
+});
+
+test("a thread of which the hub has a part: what waits here stands behind it, once", async () => {
+  const said = (id: string) => ({
+    id,
+    thread_id: "t-0123456789ab",
+    type: "chat",
+    from_agent: "atlas/website@s-1",
+    to_agent: "limn/mnemos@s-2",
+    message: id,
+    timestamp: "2026-11-23T04:00:00.000Z",
+    status: "seen",
+  });
+  const { calls, session, outbox } = scene(() => ({
+    thread_id: "t-0123456789ab",
+    messages: [said("msg-1"), said("msg-2")],
+  }));
+  for (const message_id of ["msg-2", "msg-3"])
+    outbox.add(
+      [
+        {
+          kind: "route",
+          session_id: "s-1",
+          at: "2026-11-23T04:01:00.000Z",
+          input: {
+            from_agent: "atlas/website@s-1",
+            type: "chat",
+            payload: {
+              message: message_id,
+              message_id,
+              thread_id: "t-0123456789ab",
+              if_no_session: "fail",
+              priority: "normal",
+            },
+          },
+        },
+      ],
+      { durable: true },
+    );
+  const history = async (limit?: number) => {
+    const given = parseToolInput("intercom_history", { thread_id: "t-0123456789ab", limit });
+    const { messages, hub_unreachable } = await calls.history(given, call(session, "msg-9"));
+    expect(hub_unreachable).toBeUndefined();
+    return messages.map((one) => ("status" in one ? [one.id, one.status] : []));
+  };
+  expect(await history()).toEqual([
+    ["msg-1", "seen"],
+    ["msg-2", "seen"],
+    ["msg-3", "queued"],
+  ]);
+  expect(await history(1)).toEqual([["msg-3", "queued"]]);
 });
 
 test("with the hub away: status, history, cancel and feedback say that it is away", async () => {

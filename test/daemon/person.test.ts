@@ -1,25 +1,37 @@
 // A person's acts on a joined machine: by the login that is kept here, never for an agent or what it started.
 import { afterAll, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { Outbox, type OutboxEntry } from "../../src/daemon/outbox.ts";
 import { Person } from "../../src/daemon/person.ts";
 import type { Session } from "../../src/daemon/sessions.ts";
 import { IntercomError } from "../../src/protocol/errors.ts";
+import { History } from "../../src/protocol/message.ts";
 
 const root = mkdtempSync("/tmp/aii-person-");
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const login = { token: "secret-token", name: "ada", expires_at: "2026-12-22T00:00:00.000Z" };
 
-function scene(options: { agent?: boolean; mission?: boolean; ended?: boolean } = {}) {
+function scene(options: { agent?: boolean; mission?: boolean; ended?: boolean; away?: boolean } = {}) {
   const loginFile = `${root}/${crypto.randomUUID()}.json`;
+  const outbox = Outbox.open(`${loginFile}l`);
   const asked: [string, unknown][] = [];
   const hub = async (op: string, input: unknown) => {
     asked.push([op, input]);
+    if (options.away) throw new IntercomError("hub_unreachable", "no link to the hub");
     if (op === "as_person" && options.ended) throw new IntercomError("not_logged_in", "this login has ended");
     return op === "login" ? login : { ok: op };
   };
   const person = new Person({
-    link: { request: hub, ask: hub },
+    link: {
+      request: hub,
+      ask: hub,
+      linked: !options.away,
+      state: options.away ? "connecting" : "linked",
+      reason: undefined,
+      unlinkedSince: "2026-11-23T04:00:00.000Z",
+    },
+    outbox,
     sessions: {
       amongAncestors: () =>
         options.agent ? ({ stored: { project: "p", session_id: "s-1" } } as Session) : undefined,
@@ -28,7 +40,7 @@ function scene(options: { agent?: boolean; mission?: boolean; ended?: boolean } 
     loginFile,
     missionOf: () => (options.mission ? "m-20261122-aaaaaa" : undefined),
   });
-  return { person, asked, loginFile };
+  return { person, asked, loginFile, outbox };
 }
 const refusal = (work: Promise<unknown>) =>
   work.then(
@@ -106,4 +118,47 @@ test("facts: as the agent, as the person who logged in, else as the machine", as
   const ended = scene({ ended: true });
   await ended.person.login({ code: "ABCD", name: "ada" }, process.pid);
   expect(await ended.person.fact("missions", {}, process.pid)).toEqual({ ok: "missions" });
+});
+
+test("facts with the hub away: what waits in this machine's outbox; of another session's, an agent learns nothing", async () => {
+  const thread_id = "t-0123456789ab";
+  const waiting = (message_id: string, session_id: string): OutboxEntry => ({
+    kind: "route",
+    session_id,
+    at: "2026-11-23T04:00:01.000Z",
+    input: {
+      from_agent: `atlas/p@${session_id}`,
+      to_agent: "limn/api",
+      type: "chat",
+      payload: {
+        message: "hello",
+        message_id,
+        new_thread_id: thread_id,
+        if_no_session: "fail",
+        priority: "normal",
+      },
+    },
+  });
+  for (const [agent, ids] of [
+    [false, ["msg-1", "msg-2"]],
+    [true, ["msg-1"]],
+  ] as const) {
+    const { person, outbox } = scene({ agent, away: true });
+    outbox.add([waiting("msg-1", "s-1"), waiting("msg-2", "s-2")], { durable: true });
+    const known = History.parse(await person.fact("thread", { id: thread_id }, process.pid));
+    expect(known.messages.map(({ id }) => id)).toEqual([...ids]);
+    expect(known).toMatchObject({ thread_id, hub_unreachable: expect.stringContaining("no link") });
+    expect(await person.fact("message", { id: "msg-1" }, process.pid)).toMatchObject({
+      status: "queued",
+      thread_id,
+      states: [{ reason: expect.stringContaining("the hub is away since 2026-11-23T04:00:00.000Z") }],
+      hub_unreachable: expect.stringContaining("could not be asked"),
+    });
+    for (const work of [
+      person.fact("message", { id: agent ? "msg-2" : "msg-3" }, process.pid),
+      person.fact("thread", { id: "t-ffffffffffff" }, process.pid),
+      person.fact("missions", {}, process.pid),
+    ])
+      expect(await refusal(work)).toStartWith("hub_unreachable: no link to the hub");
+  }
 });

@@ -46,6 +46,40 @@ test("a machine can report only on copies in its own sessions", async () => {
   expect((await statusOf(hub, id)).status).toBe("delivered");
 });
 
+test("a machine whose clock is off: its times lie between the arrival there and now; what it repeats is still known", async () => {
+  await using hub = await startHub();
+  const { mac, limn } = await pair(hub);
+  const { message_id, thread_id } = await mac.chat("web@s-a", "limn/api", "hello");
+  const id = String(message_id);
+  const ahead = new Date(Date.now() + 600_000);
+  const behind = new Date(Date.now() - 86_400_000);
+  await limn.receipt("s-b", id, "offered", ahead);
+  await limn.receipt("s-b", id, "seen", behind);
+  await limn.chat("api@s-b", undefined, "hi", { thread_id });
+  for (const [state, at] of [
+    ["offered", ahead],
+    ["seen", behind],
+  ] as const)
+    expect(await limn.receipt("s-b", id, state, at)).toEqual({ applied: 0 });
+  const { states } = await statusOf(hub, id);
+  expect(states.map(({ state }) => state)).toEqual(["accepted", "delivered", "offered", "seen", "replied"]);
+  const [, delivered = "", offered = "", seen] = states.map(({ at }) => at);
+  expect(seen).toBe(delivered);
+  expect(offered >= delivered && offered <= new Date().toISOString()).toBe(true);
+});
+
+test("a machine whose clock is ahead gives mail back: what it repeats from before does not undo that", async () => {
+  await using hub = await startHub();
+  const { mac, limn } = await pair(hub);
+  const id = String((await mac.chat("web@s-a", "limn/api", "unread")).message_id);
+  const [before, after] = [600_000, 601_000].map((ms) => new Date(Date.now() + ms));
+  await limn.receipt("s-b", id, "offered", before);
+  await limn.presence();
+  await limn.receipt("s-b", id, "queued", after);
+  expect(await limn.receipt("s-b", id, "delivered", before)).toEqual({ applied: 0 });
+  expect((await statusOf(hub, id)).status).toBe("queued");
+});
+
 test("a reply that overtakes the receipts keeps `replied`; the proof still enters the history", async () => {
   await using hub = await startHub();
   const { mac, limn } = await pair(hub);

@@ -9,6 +9,7 @@ import { french } from "../../src/oversight/telegram/said-french.ts";
 const sources = [
   "hub/acceptance",
   "hub/approvals",
+  "hub/clock-skews",
   "hub/ended-mission",
   "hub/link",
   "hub/links",
@@ -107,6 +108,10 @@ test.each([
   ["no session of limn/api is open", "aucune session de limn/api n'est ouverte"],
   ["no other session of limn/api is open", "aucune autre session de limn/api n'est ouverte"],
   ["machine limn is offline", "la machine limn est hors ligne"],
+  [
+    "machine limn is offline: its clock is 7 min ahead",
+    "la machine limn est hors ligne : son horloge avance de 7 min",
+  ],
   ["it waited for 7 days: machine a is offline", "elle a attendu 7 jours : la machine a est hors ligne"],
   [
     'there is no program "x" on this machine (install it there, or set agent_launcher.commands.x.command; it is looked for in the daemon\'s PATH)',

@@ -117,6 +117,8 @@ function mailWaits(session: SessionSeen): Check | undefined {
   const { address, agent, session_id, status, unread, waits, rings } = session;
   if (waits === undefined) return undefined;
   const text = `${address}: ${unread} unread: ${waits}`;
+  if (/\bdis[kq]/.test(waits))
+    return warn("session_mail_waits", text, "free some space, or mount the disk writable: df -h");
   if (hooksOf(session) === "missing")
     return warn(
       "session_mail_waits",

@@ -11,27 +11,29 @@ const textLimit = 160;
 
 export function agentLines(w: Words, agents: readonly ListedAgent[]): Block[] {
   return lines(
-    ...agents.map(({ machine_id, project_id, machine_status, sessions, description }): Block[] => {
-      const name = `${machine_id}/${project_id}`;
-      const open = sessions.map(({ session_id, agent, status, summary, inbox_pending }) => {
-        const facts = [
-          agent,
-          w.said(status),
-          ...(inbox_pending > 0 ? [w.unread(inbox_pending)] : []),
-          oneLine(summary),
-        ];
-        return plain(`   @${session_id} · ${facts.filter((fact) => fact !== "").join(" · ")}`);
-      });
-      const none = plain(`   ${w.noOpenSession}`);
-      const isOnline = machine_status === "online";
-      // the sign is of somebody who can be reached now, not of the machine alone
-      const sign = isOnline && open.length > 0 ? "🟢 " : "⚪ ";
-      const away = isOnline ? "" : ` · ${w.offline1}`;
-      return lines(
-        [plain(sign), bold(name), plain(`${away}${about(description)}`)],
-        ...(open.length === 0 ? [none] : open),
-      );
-    }),
+    ...agents.map(
+      ({ machine_id, project_id, machine_status, machine_reason, sessions, description }): Block[] => {
+        const name = `${machine_id}/${project_id}`;
+        const open = sessions.map(({ session_id, agent, status, summary, inbox_pending }) => {
+          const facts = [
+            agent,
+            w.said(status),
+            ...(inbox_pending > 0 ? [w.unread(inbox_pending)] : []),
+            oneLine(summary),
+          ];
+          return plain(`   @${session_id} · ${facts.filter((fact) => fact !== "").join(" · ")}`);
+        });
+        const none = plain(`   ${w.noOpenSession}`);
+        const isOnline = machine_status === "online";
+        // the sign is of somebody who can be reached now, not of the machine alone
+        const sign = isOnline && open.length > 0 ? "🟢 " : "⚪ ";
+        const away = isOnline ? "" : ` · ${w.offline1}${because(w, machine_reason)}`;
+        return lines(
+          [plain(sign), bold(name), plain(`${away}${about(description)}`)],
+          ...(open.length === 0 ? [none] : open),
+        );
+      },
+    ),
   );
 }
 
@@ -44,9 +46,9 @@ export function machineLines(w: Words, machines: readonly ListedMachine[]): Bloc
     revoked: `⛔ ${w.revoked1}`,
   };
   return lines(
-    ...machines.map(({ id, status, display_name, fingerprint }): Block[] => [
+    ...machines.map(({ id, status, reason, display_name, fingerprint }): Block[] => [
       bold(id),
-      plain(`${about(display_name)} · ${states[status]} · `),
+      plain(`${about(display_name)} · ${states[status]}${because(w, reason)} · `),
       code(fingerprint),
     ]),
   );
@@ -129,4 +131,6 @@ export function answerLines(w: Words, answer: ChatAnswer, copy?: Delivery): Bloc
   }
 }
 
+const because = (w: Words, reason: string | undefined): string =>
+  reason === undefined ? "" : `${w.colon} ${w.said(reason)}`;
 const about = (text: string): string => (text === "" ? "" : ` · ${clip(oneLine(text), textLimit)}`);

@@ -128,6 +128,9 @@ export const french: Record<string, string> = {
   'with if_no_session="queue" the message is kept for its next session':
     'attendez qu\'un agent y soit ouvert, ou lancez-en un : /start_agent machine/projet "mission"',
   "machine {} is offline": "la machine {1} est hors ligne",
+  "machine {} is offline: {*}": "la machine {1} est hors ligne : {2}",
+  "its clock is {} ahead": "son horloge avance de {1}",
+  "its clock is {} behind": "son horloge retarde de {1}",
   "machine {} is not linked": "la machine {1} n'est pas reliée",
   "machine {} is {*}": "la machine {1} est dans l'état : {2}",
   "machine {} was {*}": "la machine {1} : accès {2}",
