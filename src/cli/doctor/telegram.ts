@@ -8,7 +8,7 @@ import { type Check, fail, ok, warn } from "./check.ts";
 import type { Observed } from "./observed.ts";
 
 /** ms for one call */
-const callMs = 5_000;
+const callTime = { deadlineMs: 5_000 };
 
 type Bot = { id: number; username: string; can_read_all_group_messages: boolean };
 /** What is read of the Bot API's ChatFullInfo. */
@@ -36,7 +36,7 @@ export async function checkTelegram({ config }: Observed): Promise<Check[]> {
 export async function examineTelegram(telegram: Config["telegram"]): Promise<Check[]> {
   if (telegram.bot_token === undefined) return [];
   const api = new BotApi(telegram.bot_token, telegram.api_root, new AbortController().signal);
-  const me = await api.call<Bot>((calls, signal) => calls.getMe(signal), callMs);
+  const me = await api.call<Bot>((calls, signal) => calls.getMe(signal), callTime);
   if (!me.ok) return [withoutBot(me, telegram.api_root), ...users(telegram)];
   const bot = ok("telegram", `the token is @${me.value.username}'s`);
   return [bot, ...(await examineChat(api, me.value, telegram)), ...users(telegram)];
@@ -56,7 +56,7 @@ async function examineChat(api: BotApi, bot: Bot, telegram: Config["telegram"]):
 }
 
 async function examineGroup(api: BotApi, bot: Bot, id: number): Promise<Check[]> {
-  const chat = await api.call<Group>((calls, signal) => calls.getChat(id, signal), callMs);
+  const chat = await api.call<Group>((calls, signal) => calls.getChat(id, signal), callTime);
   if (!chat.ok && chat.kind === "moved" && chat.to !== id)
     return [
       warn(
@@ -72,7 +72,7 @@ async function examineGroup(api: BotApi, bot: Bot, id: number): Promise<Check[]>
       fail("telegram_chat_unusable", `chat ${id} is a channel`, "set telegram.supergroup_id to a group's id"),
     ];
   if (chat.value.type === "private") return [ok("telegram_chat", `private chat ${id}`)];
-  const member = await api.call<Member>((calls, signal) => calls.getChatMember(id, bot.id, signal), callMs);
+  const member = await api.call<Member>((calls, signal) => calls.getChatMember(id, bot.id, signal), callTime);
   const name = chat.value.title === undefined ? String(id) : `"${chat.value.title}" (${id})`;
   const kind = chat.value.is_forum ? "a supergroup with topics" : "a plain group: no topics, replies instead";
   return [ok("telegram_chat", `${name}, ${kind}`), ...rights(member, chat.value, bot)];

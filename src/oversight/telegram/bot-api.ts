@@ -33,21 +33,28 @@ type Signal = NonNullable<Parameters<Api["getMe"]>[0]>;
 
 /** ms without an answer: a call was lost. Long polls take longer (updates.ts). */
 const callMs = 20_000;
+/** ms that a call may still take once the hub stops: a post that is under way should be known as posted */
+const graceMs = 2_000;
 
 export class BotApi {
   readonly #token: string;
   readonly #api: Api;
-  readonly #stopped: AbortSignal;
+  readonly #ended = new AbortController();
 
   constructor(token: string, apiRoot: string, stopped: AbortSignal) {
     this.#token = token;
-    this.#stopped = stopped;
+    stopped.addEventListener("abort", () => setTimeout(() => this.#ended.abort(), graceMs).unref(), {
+      once: true,
+    });
     this.#api = new Api(token, { apiRoot: apiRoot.replace(/\/+$/, ""), timeoutSeconds: 90 });
   }
 
-  /** Never rejects. */
-  async call<T>(work: (api: Api, signal: Signal) => Promise<T>, deadlineMs = callMs): Promise<Outcome<T>> {
-    const signal = AbortSignal.any([this.#stopped, AbortSignal.timeout(deadlineMs)]);
+  /** Never rejects. `until` cuts it short: the end of the hub and of its grace, unless told otherwise. */
+  async call<T>(
+    work: (api: Api, signal: Signal) => Promise<T>,
+    { deadlineMs = callMs, until = this.#ended.signal }: { deadlineMs?: number; until?: AbortSignal } = {},
+  ): Promise<Outcome<T>> {
+    const signal = AbortSignal.any([until, AbortSignal.timeout(deadlineMs)]);
     try {
       return { ok: true, value: await work(this.#api, signal as unknown as Signal) };
     } catch (error) {

@@ -30,8 +30,8 @@ type Parts = {
   pace: Pace;
   clock: Clock;
   stopped: AbortSignal;
-  /** Telegram gave the chat another id */
-  onMoved: (to: number) => void;
+  /** Telegram gave the chat another id; resolves when it is known what can be done there */
+  onMoved: (to: number) => Promise<void>;
 };
 
 export class Outbox {
@@ -224,7 +224,7 @@ export class Outbox {
   }
 
   /** ms to wait after a call that came to this. */
-  #after(outcome: Outcome<unknown>): number {
+  async #after(outcome: Outcome<unknown>): Promise<number> {
     if (outcome.ok || outcome.kind !== "uncertain") this.#uncertain = 0;
     if (outcome.ok) return 0;
     switch (outcome.kind) {
@@ -232,8 +232,9 @@ export class Outbox {
         this.#parts.pace.pause(outcome.waitMs);
         return outcome.waitMs;
       case "moved":
-        this.#parts.onMoved(outcome.to);
-        return uncertainMs.first;
+        if (outcome.to === this.#parts.chat.id) return uncertainMs.first;
+        await this.#parts.onMoved(outcome.to);
+        return 0;
       case "uncertain": {
         this.#uncertain += 1;
         this.#warn("telegram cannot be reached; what is to be shown waits", outcome.text);

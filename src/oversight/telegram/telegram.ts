@@ -84,7 +84,7 @@ export class Telegram {
       pace,
       clock,
       stopped,
-      onMoved: (to) => background("telegram move", () => this.#moved(to)),
+      onMoved: (to) => this.#moved(to),
     });
     const onItems = () => this.#outbox.wake();
     this.#prompts = new Prompts(hub, onItems);

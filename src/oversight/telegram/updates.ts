@@ -42,7 +42,7 @@ export async function pollUpdates({ hub, api, clock, stopped, handle }: Parts): 
           },
           signal,
         ),
-      pollMs,
+      { deadlineMs: pollMs, until: stopped },
     );
     if (outcome.ok) {
       const taken = await takeAll(outcome.value, hub, handle, failed);
