@@ -20,23 +20,48 @@ export function mend(
   from: Database,
   { at, lost }: Pick<Mending, "at" | "lost">,
 ): Pick<Report, "mended" | "messages"> {
-  const mending: Mending = { db, from, at, lost, mended: {}, messages: [] };
-  const all = db.transaction(() => {
+  const spoilt = dropSpoilt(db);
+  const all = lost.union(spoilt).union(missedParents(db));
+  const mending: Mending = { db, from, at, lost: all, mended: {}, messages: [] };
+  for (const table of spoilt) note(mending, `${table} with a row that reads well and means nothing`, 1);
+  const work = db.transaction(() => {
     advanceSequences(mending);
     mendThreads(mending);
     mendMissions(mending);
     mendMessages(mending);
     mendCopies(mending);
-    if (lost.has("machines")) turnAwayLost(mending);
-    if (lost.has("projects")) mendProjects(mending);
+    if (mending.lost.has("machines")) turnAwayLost(mending);
+    if (mending.lost.has("projects")) mendProjects(mending);
     mendWaiting(mending);
     mendOutput(mending);
     // half of Telegram's memory would show things twice or never: it begins anew, from now on
-    if (lost.has("telegram_settings")) db.run("DELETE FROM telegram_settings WHERE key = 'chat'");
+    if (mending.lost.has("telegram_settings")) db.run("DELETE FROM telegram_settings WHERE key = 'chat'");
     removeOrphans(mending);
   });
-  all();
+  work();
   return { mended: mending.mended, messages: mending.messages };
+}
+
+/** Rows of pages of which half is of another time: their JSON would fail whoever reads it. Returns their tables. */
+function dropSpoilt(db: Database): Set<string> {
+  const columns = {
+    mission_runs: ["request", "context"],
+    approvals: ["plan"],
+    grants: ["command"],
+    sends: ["targets"],
+    projects: ["capabilities", "tags"],
+  };
+  const changed = Object.entries(columns).filter(([table, names]) => {
+    const spoilt = names.map((name) => `NOT json_valid(${name})`).join(" OR ");
+    return db.query(`DELETE FROM ${table} WHERE ${spoilt}`).run().changes > 0;
+  });
+  return new Set(changed.map(([table]) => table));
+}
+
+/** Tables of rows that others speak of and that are not there. */
+function missedParents(db: Database): Set<string> {
+  const rows = db.query<{ parent: string }, []>("SELECT DISTINCT parent FROM pragma_foreign_key_check").all();
+  return new Set(rows.map(({ parent }) => parent));
 }
 
 /** No number is given twice: behind the last one given, and far behind where that cannot be read. */

@@ -29,7 +29,6 @@ export function mendThreads(mending: Mending): void {
 
 /** Messages that others speak of, and that could not be read. */
 export function mendMessages(mending: Mending): void {
-  if (!mending.lost.has("messages")) return;
   for (const id of lostIds(mending.db)) {
     const thread = threadOf(mending.db, id);
     if (thread === undefined) forget(mending.db, id);
@@ -73,7 +72,7 @@ function forget(db: Database, id: string): void {
 }
 
 function keepWithoutText(mending: Mending, id: string, thread: string): void {
-  const { db, at, from } = mending;
+  const { db, at } = mending;
   const copies = db
     .query<DeliveryRow, [string]>(
       `SELECT ${deliveryColumns} FROM deliveries WHERE message_id = ? ORDER BY seq`,
@@ -87,7 +86,7 @@ function keepWithoutText(mending: Mending, id: string, thread: string): void {
      VALUES ($seq, $id, $hash, $thread, 'chat', $from, $machine, $session, $to, $text,
        coalesce((SELECT min(at) FROM message_states WHERE message_id = $id), $at))`,
   ).run({
-    seq: placeIn(from, "SELECT seq FROM messages WHERE id = ?", id),
+    seq: placeIn(mending, "messages", "id = ?", id),
     id,
     hash: lostHash,
     thread,
@@ -126,8 +125,7 @@ function fail(mending: Mending, copy: DeliveryRow): void {
 
 /** Copies that could not be read: their history tells what they were; where that is lost too, nobody can say. */
 export function mendCopies(mending: Mending): void {
-  const { db, lost } = mending;
-  if (!lost.has("deliveries")) return;
+  const { db } = mending;
   type Known = { message_id: string; thread_id: string; address: string };
   const known = db
     .query<Known, []>(
@@ -153,7 +151,7 @@ type Copy = { message_id: string; thread_id: string; address: string };
 
 /** Where its place in the order is not known either, a copy that waits fails: it could overtake others. */
 function restore(mending: Mending, copy: Copy): number {
-  const { db, from, at } = mending;
+  const { db, at } = mending;
   const address = readOrUndefined(() => parseAddress(copy.address));
   if (!address) return 0;
   const last = db
@@ -164,8 +162,7 @@ function restore(mending: Mending, copy: Copy): number {
     )
     .get(copy.message_id, copy.address);
   if (!last) return 0;
-  const sql = "SELECT seq FROM deliveries WHERE message_id = ? AND address = ?";
-  const seq = placeIn(from, sql, copy.message_id, copy.address);
+  const seq = placeIn(mending, "deliveries", "message_id = ? AND address = ?", copy.message_id, copy.address);
   const expires_at = last.state === "queued" ? laterThan(at) : null;
   insertCopy(db, copy, address, { seq, ...last, expires_at });
   const row = copyRow(db, copy);

@@ -16,7 +16,7 @@ export function mendMissions(mending: Mending): void {
 
 /** The mission itself, from its runs and what was asked. */
 function mendPlaces(mending: Mending): void {
-  const { db, from } = mending;
+  const { db } = mending;
   type Known = { id: string; run: number; thread_id: string; type: string; to_agent: string };
   const known = db
     .query<Known, []>(
@@ -35,7 +35,7 @@ function mendPlaces(mending: Mending): void {
       )
       .run({
         ...mission,
-        seq: placeIn(from, "SELECT seq FROM missions WHERE id = ?", mission.id),
+        seq: placeIn(mending, "missions", "id = ?", mission.id),
         version: newVersion,
         machine: address.machine,
         project: address.project,
@@ -46,7 +46,7 @@ function mendPlaces(mending: Mending): void {
 
 /** What was asked, whole: the run has it too. */
 function mendRequests(mending: Mending): void {
-  const { db, from } = mending;
+  const { db } = mending;
   const lost = db
     .query<{ id: string }, []>(
       `SELECT message_id AS id FROM mission_runs r JOIN missions m ON m.id = r.mission_id
@@ -60,7 +60,7 @@ function mendRequests(mending: Mending): void {
        SELECT ?2, r.message_id, r.hash, m.thread_id, m.type, r.from_agent, r.from_machine, r.from_session,
          m.machine_id || '/' || m.project_id, r.text, r.requested_at
        FROM mission_runs r JOIN missions m ON m.id = r.mission_id WHERE r.message_id = ?1`,
-    ).run(id, placeIn(from, "SELECT seq FROM messages WHERE id = ?", id));
+    ).run(id, placeIn(mending, "messages", "id = ?", id));
   note(mending, "asking messages, written again", lost.length);
 }
 

@@ -8,7 +8,7 @@ export type Mending = {
   /** the damaged one, where a lost row's place may still stand in an index */
   from: Database;
   at: string;
-  /** tables that lost rows */
+  /** tables that lost rows, as far as that is known: a page of which half is of another time reads well */
   lost: ReadonlySet<string>;
   mended: Record<string, number>;
   messages: Report["messages"];
@@ -30,7 +30,15 @@ export function readOrUndefined<T>(read: () => T): T | undefined {
   }
 }
 
-/** The key of a lost row, from an index that can still be read; null: the next free one. */
-export function placeIn(from: Database, sql: string, ...key: string[]): number | null {
-  return readOrUndefined(() => from.query<{ seq: number }, string[]>(sql).get(...key))?.seq ?? null;
+/** The number of a lost row, from an index that can still be read and if nobody has it now; null: the next free one. */
+export function placeIn(
+  { db, from }: Pick<Mending, "db" | "from">,
+  table: string,
+  where: string,
+  ...key: string[]
+): number | null {
+  const sql = `SELECT seq FROM ${table} WHERE ${where}`;
+  const seq = readOrUndefined(() => from.query<{ seq: number }, string[]>(sql).get(...key))?.seq;
+  if (seq === undefined || db.query(`SELECT 1 FROM ${table} WHERE seq = ?`).get(seq) !== null) return null;
+  return seq;
 }

@@ -25,11 +25,12 @@ export type Gap = { after: Value | undefined; before: Value | undefined };
 const batches = [512, 64, 8, 1] as const;
 /** places looked at inside of what cannot be read */
 const looks = 1024;
-/** the largest key that is stepped to: far beyond any sequence */
-const highest = 2 ** 48;
+/** the largest number that is stepped to: far beyond any sequence */
+const highestNumber = 2 ** 48;
 /** characters of a text key that places are counted in, each one of 96: exact in a double */
 const digits = 7;
 const base = 96;
+const highestText = base ** digits - 1;
 
 export function shapeOf(db: Database, name: string): Shape {
   type Column = { name: string; type: string; pk: number };
@@ -82,6 +83,11 @@ class Reading {
     this.#marks = `(${shape.key.map(() => "?").join(", ")})`;
   }
 
+  /** where stepping ends */
+  get #highest(): number {
+    return this.#shape.numeric ? highestNumber : highestText;
+  }
+
   keyOf(row: Row): Key {
     return this.#shape.places.map((place) => row[place] ?? null);
   }
@@ -94,7 +100,7 @@ class Reading {
   /** The first readable row behind what cannot be read at `after`; undefined: there is none. */
   next(after: Key | undefined): Row | undefined {
     const start = this.#placeOf(after);
-    for (let step = 1; start + step <= highest; step *= 2) {
+    for (let step = 1; start + step <= this.#highest; step *= 2) {
       const rows = this.#attempt(() => this.#rows(">=", this.#keyAt(start + step), undefined, 1));
       if (rows) return rows[0];
     }
@@ -110,7 +116,7 @@ class Reading {
       if (whole) return;
       high = last;
     }
-    const [from, to] = [this.#placeOf(low), high ? this.#placeOf(high) : highest];
+    const [from, to] = [this.#placeOf(low), high ? this.#placeOf(high) : this.#highest];
     const count = Math.min(looks, to - from - 1);
     for (let look = 1; look <= count; look++) {
       const place = from + Math.ceil(((to - from) * look) / (count + 1));
@@ -163,7 +169,23 @@ class Reading {
     const where = bounds.length > 0 ? ` WHERE ${bounds.join(" AND ")}` : "";
     const order = this.#shape.key.map((one) => (how === "<" ? `${one} DESC` : one)).join(", ");
     const sql = `SELECT ${this.#columns} FROM ${this.#shape.name}${where} ORDER BY ${order} LIMIT ?`;
-    return this.#db.query<unknown, Value[]>(sql).values(...(from ?? []), ...(to ?? []), limit);
+    const rows = this.#db.query<unknown, Value[]>(sql).values(...(from ?? []), ...(to ?? []), limit);
+    this.#requireOrder(how, from, rows, to);
+    return rows;
+  }
+
+  /** On a page whose cells are mixed up SQLite finds rows where they cannot be, and would be asked for them for ever. */
+  #requireOrder(how: ">" | ">=" | "<", from: Key | undefined, rows: Row[], to: Key | undefined): void {
+    const keys = [
+      ...(from ? [from] : []),
+      ...rows.map((row) => this.keyOf(row)),
+      ...(rows[0] && to ? [to] : []),
+    ];
+    const sign = how === "<" ? -1 : 1;
+    for (let at = 1; at < keys.length; at++) {
+      const order = sign * compared(keys[at] ?? [], keys[at - 1] ?? []);
+      if (order < 0 || (order === 0 && !(how === ">=" && at === 1 && from))) throw new Disorder();
+    }
   }
 
   /** undefined: it cannot be read. */
@@ -171,7 +193,7 @@ class Reading {
     try {
       return read();
     } catch (error) {
-      if (isUnreadable(error)) return undefined;
+      if (error instanceof Disorder || isUnreadable(error)) return undefined;
       throw error;
     }
   }
@@ -205,6 +227,20 @@ class Reading {
     }
     return [text, ...rest];
   }
+}
+
+class Disorder extends Error {}
+
+/** As SQLite does: numbers, and text by its bytes. */
+function compared(one: Key, other: Key): number {
+  for (const [at, value] of one.entries()) {
+    const beside = other[at];
+    if (value === beside) continue;
+    if (typeof value === "string" && typeof beside === "string")
+      return Buffer.compare(Buffer.from(value), Buffer.from(beside));
+    return Number(value) < Number(beside) ? -1 : 1;
+  }
+  return 0;
 }
 
 /**

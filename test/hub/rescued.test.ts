@@ -60,7 +60,9 @@ test("agents chat on; who sent what is lost learns it, and the person learns of 
     await waitFor(`the notice of ${id}`, () =>
       mac
         .texts("s-a")
-        .includes(`Your message ${id} to limn/api@s-b could not be delivered: the hub's database was damaged.`),
+        .includes(
+          `Your message ${id} to limn/api@s-b could not be delivered: the hub's database was damaged.`,
+        ),
     );
   // a receipt for what is lost, and an outbox that sends it again
   const [first = ""] = lost;

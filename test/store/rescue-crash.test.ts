@@ -78,9 +78,9 @@ test.each(points)(
       // a point before the one that the first try came to is not passed again
       if (second) await open(path, second);
       await openStore(path).close();
-      expect(contentOf(path)).toEqual(whole);
       expect(existsSync(markerOf(path))).toBe(false);
       expect(existsSync(`${path}-wal`)).toBe(false);
+      expect(contentOf(path)).toEqual(whole);
       const [rescue, ...others] = rescuesBeside(path);
       expect(others).toEqual([]);
       expect(readdirSync(dirname(path)).filter((name) => name.includes(".damaged"))).toEqual([

@@ -159,7 +159,7 @@ describe("every page", () => {
         }
         try {
           const store = openStore(path);
-          holds(before, stateOf(path));
+          holds(before, stateOf(path), { exact: kind !== "torn" });
           await isUsable(store);
           await store.close();
         } catch (error) {
@@ -191,17 +191,18 @@ describe("every page", () => {
     };
   }
 
-  /** Nothing that was is something else, and nothing that was said is unknown. */
-  function holds(before: State, after: State): void {
+  /** Nothing that was said is unknown; and nothing is something else, but where a page read well that was not. */
+  function holds(before: State, after: State, { exact }: { exact: boolean }): void {
     const wrong: unknown[] = [];
     for (const [id, row] of before.messages) {
       const now = after.messages.get(id);
       if (now === undefined && !after.pruned.has(id)) wrong.push(["unknown", id]);
-      if (now && now.hash !== "lost" && !Bun.deepEquals(now, row)) wrong.push(["other", row, now]);
-      if (now && now.seq !== row.seq) wrong.push(["elsewhere", row, now]);
+      if (exact && now && now.hash !== "lost" && !Bun.deepEquals(now, row)) wrong.push(["other", row, now]);
+      if (exact && now && now.seq !== row.seq) wrong.push(["elsewhere", row, now]);
     }
     for (const [key, row] of before.deliveries) {
       const now = after.deliveries.get(key);
+      if (!exact && now) continue;
       const isSame = now && ["seq", "state", "session_id", "seen"].every((name) => now[name] === row[name]);
       const isTold =
         now?.state === "failed" && String(now.reason).startsWith("the hub's database was damaged");
