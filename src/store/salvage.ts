@@ -3,7 +3,7 @@
 // places in between. Reads only; memory holds one batch.
 import { type Database, SQLiteError } from "bun:sqlite";
 
-export type Value = string | number | bigint | boolean | Uint8Array | null;
+type Value = string | number | bigint | boolean | Uint8Array | null;
 export type Row = Value[];
 type Key = Value[];
 
