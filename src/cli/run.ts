@@ -1,17 +1,20 @@
 // The commands that run until they are told to stop: standalone, hub, daemon; and the two that agents start.
+import { resolve } from "node:path";
 import { Daemon } from "../daemon/daemon.ts";
-import { Hub } from "../hub/hub.ts";
+import { Hub, type Starter } from "../hub/hub.ts";
 import { IntercomError } from "../protocol/errors.ts";
 import { type Config, defaultHubUrl, describeConfig, loadConfig } from "../system/config.ts";
 import { privateDirectory } from "../system/files.ts";
 import { loadOrCreateMachineKey } from "../system/keys.ts";
 import { takeLock } from "../system/lock.ts";
 import { keepLog } from "../system/log-file.ts";
-import { homePaths } from "../system/paths.ts";
+import { homeDirectory, homePaths } from "../system/paths.ts";
 import { ownProgram } from "../system/program.ts";
 import { become } from "../system/successor.ts";
 import { command } from "./command.ts";
+import { shellWord } from "./doctor/check.ts";
 import { print } from "./output.ts";
+import { supervisor } from "./service/supervised.ts";
 
 const config = {
   type: "string",
@@ -48,8 +51,8 @@ export const standalone = command({
     // what can stop the daemon is looked at before the hub opens anything
     takeLock(`${paths.run}/daemon.lock`, "daemon").release();
     const { publicKey } = loadOrCreateMachineKey(paths.machineKey);
-    const { restart } = server;
-    await using hub = await Hub.start({ config: settings, paths, restart });
+    const { restart, starter } = server;
+    await using hub = await Hub.start({ config: settings, paths, restart, starter });
     const { id, display_name, description } = settings.machine;
     await hub.enrolLocal({ id, display_name, description, public_key: publicKey });
     await using _daemon = await Daemon.start({ config: settings, paths, hubUrl: hub.url, restart });
@@ -65,12 +68,12 @@ export const hub = command({
   args: { config, listen },
   examples: ["ai-intercom hub", "ai-intercom hub --listen 100.64.0.1:7700   # on a Tailscale address"],
   more,
-  run: serving(async (args, { restart, ended }) => {
+  run: serving(async (args, { restart, starter, ended }) => {
     const paths = homePaths();
     privateDirectory(paths.home);
     keepLog(paths.logs, "hub");
     const settings = settingsOf(args);
-    await using running = await Hub.start({ config: settings, paths, restart });
+    await using running = await Hub.start({ config: settings, paths, restart, starter });
     await using _telegram = await startTelegram(running, settings);
     print(`hub listening on ${running.url}, home ${paths.home}`);
     await ended;
@@ -169,25 +172,40 @@ async function startTelegram(hub: Hub, config: Config): Promise<AsyncDisposable 
   return Telegram.start({ hub: hub.view, config });
 }
 
-type Serving = { restart: () => void; ended: Promise<void> };
+type Serving = { restart: () => void; starter: Starter; ended: Promise<void> };
 type ServerArgs = { config?: string; listen?: string };
 
 /**
  * Runs a server until a signal ends it. Told to restart, it closes everything first and then becomes the program that
- * now lies in its place: same process, same terminal, same place under a service manager.
+ * now lies in its place: same process, same terminal, same place under a service manager. One that meets damage ends
+ * with an error where its service starts it again.
  */
 function serving(serve: (args: ServerArgs, server: Serving) => Promise<void>) {
   return async (args: ServerArgs): Promise<void> => {
     const [program, ...words] = ownProgram();
     const argv = Bun.argv.slice(2);
     let again = false;
-    const { promise: ended, resolve } = Promise.withResolvers<void>();
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => resolve());
+    let failed = false;
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => end());
     const restart = () => {
       again = true;
-      resolve();
+      end();
     };
-    await serve(args, { restart, ended });
+    const fail = () => {
+      failed = true;
+      end();
+    };
+    const starter = await starterOf([program, ...words, ...argv], fail);
+    await serve(args, { restart, starter, ended });
+    if (failed)
+      throw new IntercomError("internal", "the hub's database is damaged", { hint: starter.restart });
     if (again) become(program, [...words, ...argv]);
   };
+}
+
+async function starterOf(command: string[], end: () => void): Promise<Starter> {
+  const service = await supervisor(resolve(homeDirectory()));
+  if (!service) return { restart: command.map(shellWord).join(" ") };
+  return { restart: `ai-intercom service restart${service.name === "systemd" ? " --system" : ""}`, end };
 }

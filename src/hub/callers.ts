@@ -3,7 +3,7 @@ import { type Address, formatAddress, parseAddress } from "../protocol/address.t
 import { IntercomError } from "../protocol/errors.ts";
 import type { Caller } from "../protocol/hub-api.ts";
 import { missionOfMark, missionRunVariable } from "../protocol/mission.ts";
-import type { Machine } from "../store/store.ts";
+import type { Machine, Store } from "../store/store.ts";
 import { ancestry, variableOf } from "../system/process.ts";
 import { type HttpRequest, type Signer, signatureWindowSeconds, verifyRequest } from "../system/signature.ts";
 import { isoAt, type Parts } from "./parts.ts";
@@ -28,6 +28,7 @@ export async function machineCaller(parts: Parts, request: HttpRequest): Promise
   const machine = await store.machine(signer.machine);
   if (!machine) throw new IntercomError("unauthenticated", "the machine is not enrolled any more");
   refuseUnapproved(machine);
+  refuseBeforeRescue(store.rescued, signer.createdMs);
   // Kept until the signature is too old by the hub's own clock, with a margin for the clock being set.
   const forgetAt = isoAt(Math.max(nowMs, signer.createdMs) + 2 * signatureWindowSeconds * 1000);
   if (!(await store.useNonce(signer.machine, signer.nonce, forgetAt)))
@@ -89,6 +90,12 @@ export function callerPid(request: Request): number {
 async function noteSkew({ store, links }: Parts, { machine, createdMs }: Signer): Promise<void> {
   const known = await store.machine(machine);
   if (known?.status === "approved" && !links.isLinked(machine)) links.skews.note(machine, createdMs);
+}
+
+/** Which nonces were used before is not known any more. A clock that is behind delays its machine by as much. */
+function refuseBeforeRescue(rescued: Store["rescued"], createdMs: number): void {
+  if (!rescued?.tables.nonces?.lost.length || createdMs > Date.parse(rescued.at)) return;
+  throw new IntercomError("replayed", "the hub's database was rescued after this request was signed");
 }
 
 function refuseUnapproved({ id, status }: Machine): void {

@@ -3,6 +3,8 @@ import { existsSync } from "node:fs";
 import { copyFor, schemaOf } from "../store/backup.ts";
 import { findDamage, type Integrity } from "../store/integrity.ts";
 import { knownSchema } from "../store/migrations.ts";
+import { rescueObstacle } from "../store/rescue.ts";
+import { markerOf, type Rescue, readMarker, rescuesBeside } from "../store/rescue-files.ts";
 import { stepBack } from "../store/step-back.ts";
 import type { Config } from "../system/config.ts";
 import type { HomePaths } from "../system/paths.ts";
@@ -12,13 +14,33 @@ import { storeLocation } from "./hub.ts";
 export const databaseKnown = knownSchema;
 
 /** undefined: this home has no hub, or its store is no file. */
-export function examineDatabase(
-  config: Config,
-  paths: HomePaths,
-): { path: string; found: Integrity } | undefined {
+export function examineDatabase(config: Config, paths: HomePaths): DatabaseSeen | undefined {
   const path = databaseOf(config, paths);
-  return path === undefined ? undefined : { path, found: findDamage(path) };
+  if (path === undefined) return undefined;
+  const marker = readMarker(path);
+  const found = findDamage(path);
+  const isDamaged = "damage" in found && found.damage.length > 0;
+  return {
+    path,
+    found,
+    marker: markerOf(path),
+    restart: marker && { command: marker.restart },
+    obstacle: isDamaged || marker ? rescueObstacle(path) : undefined,
+    rescues: rescuesBeside(path),
+  };
 }
+
+export type DatabaseSeen = {
+  path: string;
+  found: Integrity;
+  /** the file by which the next start is told to rescue it */
+  marker: string;
+  /** a hub has met damage; `command` starts it again */
+  restart: { command: string | undefined } | undefined;
+  /** why nothing can be rescued now */
+  obstacle: string | undefined;
+  rescues: Rescue[];
+};
 
 /** Its schema, and the newest copy that a program which knows schemas up to `known` can use. */
 export function databaseSchema(config: Config, paths: HomePaths, known: number) {

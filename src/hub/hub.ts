@@ -5,6 +5,7 @@ import { resolve } from "node:path";
 import { IntercomError } from "../protocol/errors.ts";
 import type { HubEvent, HubInput, HubOperation } from "../protocol/hub-api.ts";
 import { linkProtocols, type Speaks } from "../protocol/version.ts";
+import type { Starter } from "../store/damage.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import type { Config } from "../system/config.ts";
@@ -27,15 +28,19 @@ import { Notices } from "./notices.ts";
 import { Operations } from "./operations.ts";
 import { isoAt, type Overseer, type Parts } from "./parts.ts";
 import { Pruning } from "./pruning.ts";
+import { tellRescued } from "./rescued.ts";
 import { Router } from "./routing.ts";
 import { Server } from "./server.ts";
 
+export type { Starter };
 export type HubOptions = {
   config: Config;
   paths: HomePaths;
   now?: () => number;
   speaks?: Speaks;
   restart?: () => void;
+  /** for a hub that meets damage in its database */
+  starter?: Starter;
 };
 
 /** ms between looks at silent links, expired mail and used nonces */
@@ -65,15 +70,30 @@ export class Hub {
     refuseOpenPlainHttp(config);
     for (const directory of [paths.home, paths.run]) privateDirectory(directory);
     const lock = takeLock(`${paths.run}/hub.lock`, "hub");
-    let store: Store | undefined;
     try {
-      store = openStore(storeLocation(config, paths));
+      return await Hub.#begin(options, lock);
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+  }
+
+  /** Where the very first reads meet damage, what can be read is rescued and it begins once more. */
+  static async #begin(options: HubOptions, lock: Lock, again = true): Promise<Hub> {
+    const { config, paths, starter } = options;
+    let opened = false;
+    const store = openStore(
+      storeLocation(config, paths),
+      starter && { ...starter, end: starter.end && (() => opened && starter.end?.()) },
+    );
+    try {
       const hub = new Hub({ ...options, store, lock });
       await hub.#open();
+      opened = true;
       return hub;
     } catch (error) {
-      await store?.close();
-      lock.release();
+      await store.close();
+      if (store.damaged && again) return Hub.#begin(options, lock, false);
       throw error;
     }
   }
@@ -199,6 +219,7 @@ export class Hub {
       await this.#doors[0]?.stop(true);
       throw error;
     }
+    await tellRescued(this.#parts);
     this.#notices.tell();
     this.#timers = [
       setInterval(() => background("sweep", () => this.sweep()), sweepMs),

@@ -21,7 +21,7 @@ import { otherEnds } from "./thread.ts";
 /** bytes of a message's text as JSON: a frame, less room for its other fields */
 const maxFramedBytes = maxFrameBytes - 16 * 1024;
 /** of messages that the hub makes itself */
-const ownIds = /^(response|notice|held|nudge|overdue)-/;
+const ownIds = /^(response|notice|held|nudge|overdue|rescued)-/;
 
 type Place = { recipients: Recipient[]; thread_id: string; opens_thread: boolean };
 

@@ -5,12 +5,14 @@ import { closeSync, constants, fsyncSync, openSync, readdirSync, renameSync } fr
 import { basename, dirname } from "node:path";
 import { IntercomError } from "../protocol/errors.ts";
 import { syncDirectory, unlinkIfPresent } from "../system/files.ts";
+import { isDamage } from "./integrity.ts";
 
 const kept = 2;
 
 /**
  * Writes the copy whole or not at all; on disk before it returns. Two programs may start on one file: the one that
- * comes late finds the schema changed already, and its copy is dropped. Throws `unsafe_file` when it cannot be written.
+ * comes late finds the schema changed already, and its copy is dropped. Throws `unsafe_file` when it cannot be written, and
+ * SQLite's error where the file is damaged.
  */
 export function backUp(db: Database, path: string, step: { from: number; to: number }): void {
   const temporary = `${path}.before-${step.to}.${process.pid}.tmp`;
@@ -25,6 +27,7 @@ export function backUp(db: Database, path: string, step: { from: number; to: num
     forgetOld(path);
     syncDirectory(dirname(path));
   } catch (cause) {
+    if (isDamage(cause)) throw cause;
     throw new IntercomError(
       "unsafe_file",
       `${path} cannot be copied before its schema changes from ${step.from} to ${step.to}`,

@@ -4,28 +4,64 @@ import { SQLiteError } from "bun:sqlite";
 import { IntercomError } from "../protocol/errors.ts";
 import { log } from "../system/log.ts";
 import { isDamage, isDiskTrouble } from "./integrity.ts";
+import { isRescuedLately, rescueObstacle } from "./rescue.ts";
+import { markerOf, readMarker, writeMarker } from "./rescue-files.ts";
 
-const fix = "on the hub's host: ai-intercom doctor";
+const fix =
+  "restart the hub on its host: it goes on with what can be read; ai-intercom doctor there says how";
+
+/** How the hub that uses a store was started. */
+export type Starter = {
+  /** what starts it again: a command, or words */
+  restart: string;
+  /** whoever started it does so again when it ends: called once, when damage was met and a restart would help */
+  end?: () => void;
+};
 
 export class Damage {
   readonly #path: string;
-  #met = false;
+  readonly #starter: Starter | undefined;
+  /** Once damage was met: only another file, and so another start, ends it. */
+  met = false;
 
-  constructor(path: string) {
+  constructor(path: string, starter?: Starter) {
     this.#path = path;
+    this.#starter = starter;
   }
 
   /** What the caller is told of `error`. Damage is logged once; every caller is told. */
   told(error: unknown): unknown {
     if (!isDamage(error)) return error;
-    if (!this.#met) log.error("the hub's database is damaged", { path: this.#path, error, fix });
-    this.#met = true;
+    if (!this.met) this.#meet(error);
+    this.met = true;
     return damaged(error);
   }
 
-  /** Throws once damage was met: only another file, and so another start, ends it. */
+  /** Throws once damage was met. */
   refuse(): void {
-    if (this.#met) throw damaged();
+    if (this.met) throw damaged();
+  }
+
+  /** The next start rescues what can be read. Without the marker it could not know: the next page may be whole. */
+  #meet(error: SQLiteError): void {
+    const path = this.#path;
+    const { restart = "stop it and start it again", end } = this.#starter ?? {};
+    const obstacle = rescueObstacle(path);
+    const ends = end !== undefined && obstacle === undefined && !isRescuedLately(path);
+    const next = ends ? "the hub ends, and is started again" : restart;
+    log.error("the hub's database is damaged", {
+      path,
+      error,
+      ...(obstacle ? { obstacle } : { fix: `its next start rescues what can be read: ${next}` }),
+    });
+    try {
+      if (!readMarker(path))
+        writeMarker(path, { at: new Date().toISOString(), error: error.message, restart });
+    } catch (cause) {
+      log.error("the damage cannot be noted for the next start", { path: markerOf(path), error: cause });
+      return;
+    }
+    if (ends) end();
   }
 }
 

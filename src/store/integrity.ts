@@ -1,6 +1,7 @@
 // Whether a SQLite file is whole, seen from another process: for `doctor`, which may take its time where the hub
-// may not. Reads only.
+// may not; and what SQLite's errors say of a file. Reads only.
 import { Database, SQLiteError } from "bun:sqlite";
+import { IntercomError } from "../protocol/errors.ts";
 
 /** lines of damage worth showing */
 const shown = 5;
@@ -29,6 +30,14 @@ export function isDiskTrouble(error: unknown): error is SQLiteError {
 /** The file is not what SQLite wrote. */
 export function isDamage(error: unknown): error is SQLiteError {
   return error instanceof SQLiteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code ?? "");
+}
+
+/** Nobody should move it away either: what is in it may still be read by somebody who knows how. */
+export function unusable(path: string, cause: unknown): IntercomError {
+  return new IntercomError("unparsable_file", `${path} cannot be opened as a SQLite database`, {
+    hint: `nothing was changed; put a backup of it in its place, or name another file in hub.store`,
+    cause,
+  });
 }
 
 function isBusy(error: unknown): boolean {

@@ -5,7 +5,7 @@ import type { Message, Priority } from "../protocol/message.ts";
 import { addDeadline, dropDeadline } from "./deadlines.ts";
 import { type DeliveryRow, deliveryColumns, recordState, setState } from "./deliveries.ts";
 import { hasHeld, isLoop, type Released, release } from "./loop-guard.ts";
-import { prunedMessage } from "./prune.ts";
+import { isSame, prunedMessage } from "./prune.ts";
 import { findSession, openSessions } from "./sessions.ts";
 import type {
   AcceptOutcome,
@@ -32,10 +32,10 @@ export function accept(
     .query<{ hash: string }, [string]>("SELECT hash FROM messages WHERE id = ?")
     .get(message.id);
   if (known)
-    return known.hash === message.hash ? { outcome: "duplicate" } : { outcome: "conflict", over: "message" };
+    return isSame(known, message) ? { outcome: "duplicate" } : { outcome: "conflict", over: "message" };
   const pruned = prunedMessage(db, message.id);
   if (pruned)
-    return pruned.hash === message.hash
+    return isSame(pruned, message)
       ? { outcome: "duplicate", pruned: pruned.state }
       : { outcome: "conflict", over: "message" };
   const full = recipients.find((recipient) => waitingFor(db, recipient) >= max_waiting);

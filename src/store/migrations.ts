@@ -1,5 +1,5 @@
 // The schema, as the steps that led to it. A step that was released is never edited; add another.
-import type { Database } from "bun:sqlite";
+import { Database } from "bun:sqlite";
 import { IntercomError } from "../protocol/errors.ts";
 import { isNext } from "../protocol/version.ts";
 import { backUp, copyFor } from "./backup.ts";
@@ -193,6 +193,14 @@ export function migrate(db: Database, path: string, known: readonly string[] = s
       db.run(`PRAGMA user_version = ${current + 1}`);
     }).immediate();
   }
+}
+
+/** A new database of that schema, in memory, to compare with and to copy from; undefined: this program has none such. */
+export function emptyDatabase(version: number): Database | undefined {
+  if (version < 1 || version > steps.length) return undefined;
+  const db = new Database(":memory:", { strict: true });
+  for (const step of steps.slice(0, version)) db.run(step);
+  return db;
 }
 
 function newer(path: string, version: number, known: number): IntercomError {

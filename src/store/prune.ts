@@ -42,6 +42,14 @@ function lastStep(
   };
 }
 
+/** Stands where a message's own hash is lost (`mending-mail.ts`): its id alone tells a retry. */
+export const lostHash = "lost";
+
+/** Whether a message that comes under a known id is that one. */
+export function isSame(known: { hash: string }, message: { hash: string }): boolean {
+  return known.hash === message.hash || known.hash === lostHash;
+}
+
 /** What became of a forgotten message; undefined for any other. */
 export function prunedMessage(db: Database, id: string): { hash: string; state: MessageState } | undefined {
   return (

@@ -10,6 +10,8 @@ import {
   recordState,
   setState,
 } from "./deliveries.ts";
+import { damagedReason } from "./mending.ts";
+import { lostHash } from "./prune.ts";
 import type { StateRecord } from "./store.ts";
 
 type Options = { at: string; expires_at: string };
@@ -55,6 +57,10 @@ function apply(db: Database, row: DeliveryRow, receipt: Receipt, { at, expires_a
     case "queued":
       // What was proved to be in the agent's context cannot come back from it.
       if (row.seen === 1 || row.state === "failed" || row.state === "expired") return [];
+      if (isLost(db, row)) {
+        owesNotice(db, row.seq, "failed");
+        return [setState(db, row, { state: "failed", at, reason: damagedReason })];
+      }
       owesNotice(db, row.seq, "queued");
       return [setState(db, row, { ...change, reason: receipt.reason ?? "session ended", expires_at })];
     case "failed":
@@ -104,6 +110,12 @@ function isBeforeReturn(db: Database, row: DeliveryRow, { at }: Receipt): boolea
     )
     .get(row.message_id, row.address);
   return given !== null && at <= given.at;
+}
+
+/** What was given back cannot be given out again: its text is lost (`mending-mail.ts`). */
+function isLost(db: Database, { message_id }: DeliveryRow): boolean {
+  const sql = "SELECT 1 FROM messages WHERE id = ? AND hash = ?";
+  return db.query(sql).get(message_id, lostHash) !== null;
 }
 
 /** A daemon that was started again tells once more why mail waits. */

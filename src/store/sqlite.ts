@@ -1,17 +1,17 @@
 // The store in one SQLite file: for one hub process. Reads see what is committed; writes go through the group commit.
-import { Database } from "bun:sqlite";
+import { Database, SQLiteError } from "bun:sqlite";
 import { chmodSync, closeSync, constants, lstatSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { IntercomError } from "../protocol/errors.ts";
 import { isErrno } from "../system/files.ts";
 import { type Lock, takeLock } from "../system/lock.ts";
 import * as approvals from "./approvals.ts";
-import { Damage } from "./damage.ts";
+import { Damage, type Starter } from "./damage.ts";
 import * as deadlines from "./deadlines.ts";
 import * as deliveries from "./deliveries.ts";
 import { addFeedback, listFeedback } from "./feedback.ts";
 import { GroupCommit } from "./group-commit.ts";
-import { isDamage, isDiskTrouble } from "./integrity.ts";
+import { isDamage, isDiskTrouble, unusable } from "./integrity.ts";
 import * as logins from "./logins.ts";
 import { release } from "./loop-guard.ts";
 import * as machines from "./machines.ts";
@@ -22,6 +22,8 @@ import type { MissionStore } from "./mission-store.ts";
 import * as missions from "./missions.ts";
 import { prune, prunedMessage } from "./prune.ts";
 import { applyReceipts } from "./receipts.ts";
+import { rescueDamaged, rescueIfMarked } from "./rescue.ts";
+import { rescuesBeside } from "./rescue-files.ts";
 import { findTargets, keepTargets } from "./sends.ts";
 import * as sessions from "./sessions.ts";
 import type { Counts, Store } from "./store.ts";
@@ -31,18 +33,39 @@ import { telegramStore } from "./telegram.ts";
  * Opens or creates the file (0600) and brings its schema up to date. Throws `conflict` while another hub has it, from
  * whatever home: each would know only its own links, and mail would wait at the wrong one.
  */
-export function openSqlite(path: string): Store {
+export function openSqlite(path: string, starter?: Starter): Store {
   makePrivate(path);
   const lock = takeLock(`${path}.lock`, "hub", "uses this database");
-  let db: Database | undefined;
   try {
-    db = connect(path);
-    migrate(db, path);
-    return sqliteStore(db, lock, new Damage(path));
+    rescueIfMarked(path);
+    return sqliteStore(openWhole(path), lock, new Damage(path, starter));
   } catch (error) {
-    db?.close();
     lock.release();
-    throw isDiskTrouble(error) ? diskTrouble(path, error) : isDamage(error) ? unusable(path, error) : error;
+    if (isDiskTrouble(error)) throw diskTrouble(path, error);
+    throw error instanceof SQLiteError ? unusable(path, error) : error;
+  }
+}
+
+/** Rescues what can be read, once, where opening meets damage. */
+function openWhole(path: string): Database {
+  try {
+    return open(path);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    rescueDamaged(path, error);
+    return open(path);
+  }
+}
+
+function open(path: string): Database {
+  const db = new Database(path, { strict: true });
+  try {
+    configure(db);
+    migrate(db, path);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
   }
 }
 
@@ -106,6 +129,10 @@ function sqliteStore(db: Database, lock: Lock, damage: Damage): Store {
 
     telegram: telegramStore(read, write),
 
+    rescued: rescuesBeside(db.filename).at(-1),
+    get damaged() {
+      return damage.met;
+    },
     check: async () => {
       damage.refuse();
       await write(rewriteVersion);
@@ -208,30 +235,15 @@ function counts(db: Database): Counts {
   throw new IntercomError("internal", "the store counted nothing");
 }
 
-function connect(path: string): Database {
-  try {
-    const db = new Database(path, { strict: true });
-    // busy_timeout first: switching to WAL can meet another process.
-    db.run("PRAGMA busy_timeout = 5000");
-    db.run("PRAGMA journal_mode = WAL");
-    db.run("PRAGMA synchronous = FULL");
-    db.run("PRAGMA foreign_keys = ON");
-    // macOS: fsync alone does not reach the platter.
-    db.run("PRAGMA fullfsync = ON");
-    db.run("PRAGMA checkpoint_fullfsync = ON");
-    return db;
-  } catch (error) {
-    if (isDiskTrouble(error)) throw diskTrouble(path, error);
-    throw unusable(path, error);
-  }
-}
-
-/** Nobody should move it away either: what can be read of it can be rescued. */
-function unusable(path: string, cause: unknown): IntercomError {
-  return new IntercomError("unparsable_file", `${path} cannot be opened as a SQLite database`, {
-    hint: "how to rescue what can be read of it: ai-intercom doctor; or name another file in hub.store",
-    cause,
-  });
+function configure(db: Database): void {
+  // busy_timeout first: switching to WAL can meet another process.
+  db.run("PRAGMA busy_timeout = 5000");
+  db.run("PRAGMA journal_mode = WAL");
+  db.run("PRAGMA synchronous = FULL");
+  db.run("PRAGMA foreign_keys = ON");
+  // macOS: fsync alone does not reach the platter.
+  db.run("PRAGMA fullfsync = ON");
+  db.run("PRAGMA checkpoint_fullfsync = ON");
 }
 
 /** The file itself may be whole: nobody should move it away. */

@@ -7,6 +7,7 @@ import type { DeliveredCopies, Presence, Receipt } from "../protocol/hub-api.ts"
 import type { Message, MessageState, MessageType, Priority } from "../protocol/message.ts";
 import type { ProjectReport, SessionReport } from "../protocol/session.ts";
 import type { Mission, MissionStore } from "./mission-store.ts";
+import type { Rescue } from "./rescue-files.ts";
 import type { TelegramStore } from "./telegram-store.ts";
 
 export type MachineStatus = "pending" | "approved" | "denied" | "revoked";
@@ -234,6 +235,10 @@ export interface Store extends MissionStore {
   dueNotices(limit: number): Promise<DueNotice[]>;
   noticeDone(notice: Pick<DueNotice, "seq" | "about">): Promise<void>;
 
+  /** Damage was met since it was opened; opened again, what can be read is rescued. */
+  readonly damaged: boolean;
+  /** The newest rescue of it that a person has not removed yet (`rescue.ts`). */
+  readonly rescued: Rescue | undefined;
   /** Rejects when the store cannot be written to. */
   check(): Promise<void>;
   counts(): Promise<Counts>;

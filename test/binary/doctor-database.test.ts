@@ -1,28 +1,28 @@
-// A damaged database: what `doctor` says to do is done here, word for word; and what a hub says that meets the damage.
+// A damaged database under the built program: what `doctor` says to do is done here, word for word; a hub that meets
+// damage, one that starts on it, and one that its service starts again.
 import { Database } from "bun:sqlite";
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdir, readdir } from "node:fs/promises";
 import { pidHeaders } from "../../src/protocol/hook.ts";
 import { knownSchema } from "../../src/store/migrations.ts";
 import { openStore } from "../../src/store/open.ts";
 import { doctor } from "../rig/doctor";
 import { Fleet, type Machine } from "../rig/fleet";
+import { waitFor } from "../rig/wait";
+import { damage, fills, pagesOf, pageWith } from "../store/damaging";
 import { b, furnish, newMessage, roomy } from "../store/fixtures";
 
-/** the command's own part, as on any machine: nothing is lost where it is missing, and nothing rescued */
-const rescued = test.skipIf(Bun.which("sqlite3") === null);
 let fleet: Fleet;
 beforeAll(async () => {
   fleet = await Fleet.empty();
 });
 afterAll(() => fleet[Symbol.asyncDispose]());
 
-const pageBytes = 4096;
-const messages = 200;
+type Home = Machine & { database: string; ids: string[] };
 let made = 0;
 
 /** A home whose hub has had many messages. */
-async function usedHome(): Promise<Machine & { database: string; ids: string[] }> {
+async function usedHome(messages = 200): Promise<Home> {
   const machine = fleet.add(`h${++made}`);
   await mkdir(machine.home, { recursive: true, mode: 0o700 });
   const database = `${machine.home}/hub.db`;
@@ -34,131 +34,175 @@ async function usedHome(): Promise<Machine & { database: string; ids: string[] }
   return Object.assign(machine, { database, ids: sent.map(({ id }) => id) });
 }
 
-/** Overwrites the pages chosen, 1 is the first. */
-async function damage(path: string, choose: (page: Buffer, number: number) => boolean): Promise<void> {
-  const bytes = Buffer.from(await Bun.file(path).arrayBuffer());
-  const all = Array.from({ length: bytes.length / pageBytes }, (_, n) => n + 1);
-  const page = (n: number) => bytes.subarray((n - 1) * pageBytes, n * pageBytes);
-  const chosen = all.filter((n) => choose(page(n), n));
-  expect(chosen).not.toEqual([]);
-  for (const n of chosen) page(n).fill(0xa5);
-  await Bun.write(path, bytes);
-}
-
-/** The leaf that holds the text of message `n`, and nothing but texts of messages. */
-const leafOf = (n: number) => (page: Buffer) => page[0] === 0x0d && page.includes(`word ${n} xxx`);
+const serve = (machine: Machine) => machine.serve("standalone", "--listen", "127.0.0.1:0");
+const leafOf = ({ database }: Home, n: number) => pageWith(database, "messages", `word ${n} xxx`);
 
 function count(path: string, sql: string): number {
   using db = new Database(path, { readonly: true });
   return Number(Object.values(db.query<Record<string, number>, []>(sql).get() ?? {})[0]);
 }
 
-async function fix(machine: Machine): Promise<{ code: number; said: string }> {
-  const report = await doctor(machine);
-  expect(report.code).toBe(1);
-  const [, command = ""] = report.fix("database_damaged").split("stop the hub, then: ");
-  const shell = Bun.spawn(["sh", "-c", command], { stdout: "pipe", stderr: "pipe" });
-  const [out, err, code] = await Promise.all([shell.stdout.text(), shell.stderr.text(), shell.exited]);
-  return { code, said: out + err };
+/** Over the hub's socket, as the person. */
+const askHub = (machine: Machine, path: string) =>
+  fetch(`http://hub${path}`, {
+    unix: `${machine.home}/run/hub.sock`,
+    headers: { [pidHeaders.asker]: String(process.pid) },
+  });
+
+const directoryOf = async (machine: Machine): Promise<string> => {
+  const [name] = (await readdir(machine.home)).filter((one) => one.startsWith("hub.db.damaged-"));
+  return `${machine.home}/${name}`;
+};
+
+/** Two agents have a conversation over it. */
+async function chat(machine: Machine): Promise<void> {
+  const [web, api] = [await machine.agent("web"), await machine.agent("api")];
+  const { message_id } = await web.call("intercom_chat", {
+    to: `${machine.name}/api`,
+    message: "still there?",
+  });
+  expect(message_id).toStartWith("msg-");
+  await waitFor("the message", async () =>
+    JSON.stringify(await api.call("intercom_check_inbox", {})).includes("still there?"),
+  );
 }
 
-rescued(
-  "doctor's command keeps the damaged file and puts what can be read in its place",
-  async () => {
+const scenes: [what: string, spoil: (home: Home) => unknown][] = [
+  ["a leaf page", (home) => damage(home.database, [leafOf(home, 100)])],
+  ["a zeroed page", (home) => damage(home.database, [leafOf(home, 100)], fills.zeros)],
+  ["a torn page", (home) => damage(home.database, [leafOf(home, 100)], fills.torn)],
+  [
+    "the root of the messages",
+    (home) => damage(home.database, [pagesOf(home.database, "messages")[0]?.number ?? 0]),
+  ],
+  [
+    "an index",
+    (home) =>
+      damage(
+        home.database,
+        pagesOf(home.database, "messages_thread").map(({ number }) => number),
+      ),
+  ],
+];
+describe.each(scenes)("%s", (_, spoil) => {
+  test("what doctor says to do rescues the rest; agents chat on; the damaged file is kept until it is removed", async () => {
     const machine = await usedHome();
-    const before = await Bun.file(machine.database).bytes();
-    await damage(machine.database, leafOf(100));
+    spoil(machine);
     const damaged = await Bun.file(machine.database).bytes();
-    expect(damaged).not.toEqual(before);
+    const report = await doctor(machine);
+    expect(report.code).toBe(1);
+    const [, command = ""] = report.fix("database_damaged").split(": touch ");
+    expect(command).toBe(`${machine.database}.damaged; ai-intercom standalone`);
+    await Bun.write(`${machine.database}.damaged`, "");
 
-    const { code, said } = await fix(machine);
-    expect({ code, said }).toEqual({ code: 0, said: expect.stringContaining("rescued; as it was: ") });
-    const kept = /as it was: (.*)/.exec(said)?.[1] ?? "";
-    expect(await Bun.file(kept).bytes()).toEqual(damaged);
+    const server = await serve(machine);
+    await machine.linked();
+    expect(server.log()).toContain("the hub's database is rescued");
+    const directory = await directoryOf(machine);
+    expect(await Bun.file(`${directory}/hub.db`).bytes()).toEqual(damaged);
     expect((await Bun.file(machine.database).stat()).mode & 0o777).toBe(0o600);
     expect(count(machine.database, "PRAGMA user_version")).toBe(knownSchema);
-    const rescued = count(machine.database, "SELECT count(*) FROM messages");
-    expect(rescued).toBeGreaterThan(messages - 20);
-    expect(rescued).toBeLessThan(messages);
-    expect(count(machine.database, "SELECT count(*) FROM pragma_foreign_key_check")).toBe(0);
-
-    // the hub starts on it, and doctor is content
-    const server = await machine.serve("standalone", "--listen", "127.0.0.1:0");
-    await machine.linked();
-    expect((await doctor(machine)).codes).toContain("database");
+    const known = `SELECT count(*) FROM (SELECT id FROM messages UNION SELECT id FROM pruned_messages)
+      WHERE id IN (${machine.ids.map((id) => `'${id}'`).join(", ")})`;
+    expect(count(machine.database, known)).toBe(200);
+    await chat(machine);
+    const told = await doctor(machine);
+    expect(told.codes).toContain("database");
+    expect(told.codes).not.toContain("database_damaged");
+    expect(told.text("database_rescued")).toContain(directory);
+    expect((await machine.json("inbox")).messages).toMatchObject([{ from_agent: "hub", type: "status" }]);
+    const [, remove = ""] = told.fix("database_rescued").split("; ");
+    await Bun.$`sh -c ${remove}`;
+    expect((await doctor(machine)).codes).not.toContain("database_rescued");
     await server.kill();
-  },
-  60_000,
-);
+  }, 60_000);
+});
 
-rescued(
-  "what still stands in the write-ahead log is rescued too, and its old file does not stay",
-  async () => {
-    const machine = await usedHome();
-    const store = openStore(machine.database);
-    await store.accept(newMessage("the last word"), [b], roomy);
-    const log = await Bun.file(`${machine.database}-wal`).bytes();
-    await store.close();
-    await damage(machine.database, leafOf(100));
-    await Bun.write(`${machine.database}-wal`, log);
-    expect((await fix(machine)).code).toBe(0);
-    expect(await Bun.file(`${machine.database}-wal`).exists()).toBe(false);
-    expect(count(machine.database, "SELECT count(*) FROM messages WHERE message = 'the last word'")).toBe(1);
-  },
-  60_000,
-);
-
-rescued(
-  "where nothing can be rescued, or while a hub runs, the file stays as it is",
-  async () => {
-    const machine = await usedHome();
-    await damage(machine.database, leafOf(100));
-    const damaged = await Bun.file(machine.database).bytes();
-    const store = openStore(machine.database);
-    const refused = await fix(machine);
-    await store.close();
-    expect(refused).toEqual({ code: 1, said: expect.stringContaining("stop the hub first") });
-    await damage(machine.database, (_, number) => number === 1);
-    const first = await Bun.file(machine.database).bytes();
-    expect(first).not.toEqual(damaged);
-    expect(await fix(machine)).toEqual({ code: 1, said: expect.stringContaining("not rescued") });
-    expect(await Bun.file(machine.database).bytes()).toEqual(first);
-    expect((await readdir(machine.home)).includes("hub.db")).toBe(true);
-  },
-  60_000,
-);
-
-test("a hub that cannot start on it sends its person to doctor", async () => {
+test("a hub that meets damage is not ready from then on, says how it is started again, and then goes on", async () => {
   const machine = await usedHome();
-  await damage(machine.database, (_, number) => number === 1);
-  const { code, err } = await machine.run(["standalone", "--listen", "127.0.0.1:0"]);
-  expect(code).not.toBe(0);
-  expect(err).toContain("rescue what can be read of it: ai-intercom doctor");
-  expect(err).not.toContain("move this one away");
+  damage(machine.database, [leafOf(machine, 100)]);
+  const server = await serve(machine);
+  await machine.linked();
+  expect((await doctor(machine)).codes).toContain("hub");
+  const asked = () => askHub(machine, `/api/messages/${machine.ids[100]}`);
+  for (const answer of [await asked(), await asked()]) {
+    expect(answer.status).toBe(500);
+    expect(await answer.json()).toMatchObject({
+      error: {
+        message: "the hub's database is damaged",
+        hint: "restart the hub on its host: it goes on with what can be read; ai-intercom doctor there says how",
+      },
+    });
+  }
+  expect((await askHub(machine, "/readyz")).status).toBe(500);
+  // what can be read is still answered
+  expect((await askHub(machine, `/api/messages/${machine.ids[0]}`)).status).toBe(200);
+  const command = `${machine.program} standalone --listen 127.0.0.1:0`;
+  expect(server.log().match(/the hub's database is damaged .*/g)).toEqual([expect.stringContaining(command)]);
+  const report = await doctor(machine);
+  expect(report.fix("hub_store")).toContain("on the hub's host");
+  expect(report.fix("database_damaged")).toEndWith(`: kill ${server.pid}; sleep 1; ${command}`);
+
+  await server.kill();
+  const next = await serve(machine);
+  await machine.linked();
+  expect((await asked()).status).toBe(200);
+  expect((await doctor(machine)).codes).toContain("database_rescued");
+  await next.kill();
 }, 60_000);
 
-test("a hub that meets the damage while it serves is not ready from then on, and doctor says so", async () => {
+test("one that its service starts again ends by itself, with an error; one whose terminal is a service does not", async () => {
   const machine = await usedHome();
-  await damage(machine.database, leafOf(100));
-  const server = await machine.serve("standalone", "--listen", "127.0.0.1:0");
+  damage(machine.database, [leafOf(machine, 100)]);
+  const units = `${machine.env.HOME}/.config/systemd/user`;
+  await mkdir(units, { recursive: true });
+  await Bun.write(
+    `${units}/ai-intercom.service`,
+    `[Service]\nEnvironment="AI_INTERCOM_HOME=${machine.home}"\n`,
+  );
   try {
+    machine.extraEnv.INVOCATION_ID = "0123456789abcdef0123456789abcdef";
+    machine.extraEnv.SYSTEMD_EXEC_PID = "1";
+    const typed = await serve(machine);
     await machine.linked();
-    expect((await doctor(machine)).codes).toContain("hub");
-    const asked = () =>
-      fetch(`http://hub/api/messages/${machine.ids[100]}`, {
-        unix: `${machine.home}/run/hub.sock`,
-        headers: { [pidHeaders.asker]: String(process.pid) },
-      });
-    for (const answer of [await asked(), await asked()]) {
-      expect(answer.status).toBe(500);
-      expect(await answer.json()).toMatchObject({
-        error: { message: "the hub's database is damaged", hint: "on the hub's host: ai-intercom doctor" },
-      });
-    }
-    const report = await doctor(machine);
-    expect(report.fix("hub_store")).toContain("on the hub's host");
-    expect(report.codes).toContain("database_damaged");
+    expect((await askHub(machine, `/api/messages/${machine.ids[100]}`)).status).toBe(500);
+    expect((await askHub(machine, "/livez")).status).toBe(200);
+    await typed.kill();
+    await Bun.$`rm ${machine.database}.damaged`;
+
+    const program = machine.program;
+    const started = `${machine.home}/as-systemd`;
+    await Bun.write(started, `#!/bin/sh\nexport SYSTEMD_EXEC_PID=$$\nexec ${program} "$@"\n`);
+    await Bun.$`chmod 700 ${started}`;
+    machine.program = started;
+    const server = await serve(machine);
+    machine.program = program;
+    await machine.linked();
+    expect((await askHub(machine, `/api/messages/${machine.ids[100]}`)).status).toBe(500);
+    expect(await server.exited).toBe(1);
+    expect(server.log()).toContain("the hub ends, and is started again");
+    expect(server.log()).toContain("try: ai-intercom service restart");
+
+    machine.program = started;
+    const next = await serve(machine);
+    machine.program = program;
+    await machine.linked();
+    expect((await askHub(machine, `/api/messages/${machine.ids[100]}`)).status).toBe(200);
+    await next.kill();
   } finally {
-    await server.kill();
+    await Bun.$`rm -rf ${machine.env.HOME}/.config`;
   }
+}, 60_000);
+
+test("where nothing can be rescued doctor says so, and a hub that cannot start changes nothing", async () => {
+  const machine = await usedHome();
+  damage(machine.database, [1]);
+  const before = await Bun.file(machine.database).bytes();
+  const { code, err } = await machine.run(["standalone", "--listen", "127.0.0.1:0"]);
+  expect(code).not.toBe(0);
+  expect(err).toContain("cannot be opened as a SQLite database");
+  expect(err).toContain("nothing was changed; put a backup of it in its place");
+  expect(await Bun.file(machine.database).bytes()).toEqual(before);
+  expect((await readdir(machine.home)).filter((name) => name.includes("damaged"))).toEqual([]);
+  expect((await doctor(machine)).fix("database_damaged")).toContain("put a backup in its place");
 }, 60_000);

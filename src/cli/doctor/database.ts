@@ -1,56 +1,54 @@
-// The hub's database as `doctor` sees it, and the command that rescues what can be read of a damaged one.
-import { examineDatabase } from "../../hub/database.ts";
+// The hub's database as `doctor` sees it: whether it is whole, how what can be read of a damaged one is rescued, and what
+// became of it.
+import { type DatabaseSeen, examineDatabase } from "../../hub/database.ts";
 import { IntercomError } from "../../protocol/errors.ts";
+import { lockHolder } from "../../system/lock.ts";
+import type { HomePaths } from "../../system/paths.ts";
 import { type Check, fail, ok, shellWord, warn } from "./check.ts";
 import type { Observed } from "./observed.ts";
 
 export function checkDatabase({ config, paths }: Observed): Check[] {
   if (config instanceof IntercomError) return [];
-  const database = examineDatabase(config.config, paths);
-  if (!database) return [];
-  const { path, found } = database;
-  if ("unchecked" in found)
-    return [
-      warn(
-        "database_unchecked",
-        `${path}: ${found.unchecked}`,
-        `is the disk full or read-only? df -h ${shellWord(paths.home)}; then again: ai-intercom doctor`,
-      ),
-    ];
-  const { damage } = found;
-  if (damage.length === 0) return [ok("database", `${path} is whole`)];
-  return [fail("database_damaged", `${path}: ${damage.join("; ")}`, rescue(path))];
+  const seen = examineDatabase(config.config, paths);
+  if (!seen) return [];
+  return [checkFile(seen, paths, `ai-intercom ${config.config.mode}`), ...checkRescues(seen)];
 }
 
-/**
- * One shell command: it works on copies, and only a whole database with the same schema takes the place of the damaged
- * one, which is kept. `.dump`, because the sqlite3 of Debian and Ubuntu is built without what `.recover` needs
- * (sqlite_dbpage). A dump ends with a rollback where something could not be read, and carries no user_version, without
- * which the hub would take the file for an empty one. Rows whose parents were lost go too: the first write about one
- * of them would fail, and with it the hub's start. The old log must not lie beside the new file: SQLite would play it in.
- */
-function rescue(path: string): string {
-  const orphans = `SELECT 'DELETE FROM ' || \\"table\\" || ' WHERE rowid = ' || rowid || ';' FROM pragma_foreign_key_check`;
-  const objects = "'SELECT count(*) FROM sqlite_master'";
-  const steps = [
-    'exec 9>>"$f.lock"',
-    '{ ! command -v flock >/dev/null || flock -n 9 || { echo "stop the hub first" >&2; false; }; }',
-    'd=$(mktemp -d "$f.damaged-XXXXXX")',
-    'cp -p "$f" "$d/read"',
-    '{ [ ! -e "$f-wal" ] || cp -p "$f-wal" "$d/read-wal"; }',
-    `v=$(sqlite3 "$d/read" 'PRAGMA user_version')`,
-    `{ sqlite3 "$d/read" .dump | sed '$s/^ROLLBACK;.*/COMMIT;/' | sqlite3 "$d/new" || :; }`,
-    `for n in 1 2 3 4; do { echo 'BEGIN;'; sqlite3 "$d/new" "${orphans}"; echo 'COMMIT;'; } | sqlite3 "$d/new" || exit; done`,
-    'sqlite3 "$d/new" "PRAGMA user_version = $v"',
-    `[ "$(sqlite3 "$d/new" 'PRAGMA integrity_check')" = ok ]`,
-    `[ "$(sqlite3 "$d/new" ${objects})" = "$(sqlite3 "$d/read" ${objects})" ]`,
-    'ln "$f" "$d/hub.db"',
-    '{ [ ! -e "$f-wal" ] || mv "$f-wal" "$d/hub.db-wal"; }',
-    'rm -f "$f-shm"',
-    'mv "$d/new" "$f"',
-    'echo "rescued; as it was: $d/hub.db"',
-  ];
-  const otherwise =
-    'echo "not rescued: nothing was changed; is sqlite3 installed? else put a backup there" >&2';
-  return `stop the hub, then: (umask 077; f=${shellWord(path)}; ${steps.join(" && ")}) || { ${otherwise}; false; }`;
+function checkFile(seen: DatabaseSeen, paths: HomePaths, start: string): Check {
+  const { path, found, restart } = seen;
+  if ("unchecked" in found)
+    return warn(
+      "database_unchecked",
+      `${path}: ${found.unchecked}`,
+      `is the disk full or read-only? df -h ${shellWord(paths.home)}; then again: ai-intercom doctor`,
+    );
+  const [damage] = [found.damage.join("; ") || (restart && "a hub met damage in it")];
+  if (!damage) return ok("database", `${path} is whole`);
+  return fail("database_damaged", `${path}: ${damage}`, rescueFix(seen, paths, start));
+}
+
+/** A restart finds the marker that the hub has left; damage that no hub has met yet needs one. */
+function rescueFix({ obstacle, marker, restart }: DatabaseSeen, { run }: HomePaths, start: string): string {
+  if (obstacle !== undefined)
+    return `what can be read cannot be rescued now: ${obstacle}; mend that, or put a backup in its place`;
+  const holder = lockHolder(`${run}/hub.lock`);
+  const command = restart?.command ?? start;
+  const isService = command.includes(" service restart");
+  const stop = holder === undefined || isService ? "" : `kill ${holder}; sleep 1; `;
+  const mark = restart ? "" : `touch ${shellWord(marker)}; `;
+  return `restart the hub, which keeps the file as it is and goes on with what can be read: ${mark}${stop}${command}`;
+}
+
+function checkRescues({ rescues }: DatabaseSeen): Check[] {
+  return rescues.map(({ directory, at, tables }) => {
+    const lost = Object.entries(tables).flatMap(([name, table]) =>
+      table.lost.length > 0 ? [`${name} ${table.lost.slice(0, 3).join(", ")}`] : [],
+    );
+    const word = shellWord(directory);
+    return warn(
+      "database_rescued",
+      `the database was damaged, and rescued at ${at}; lost: ${lost.join("; ") || "nothing"}; as it was: ${directory}`,
+      `look at it, then remove it: less ${word}/report.json; rm -r ${word}`,
+    );
+  });
 }

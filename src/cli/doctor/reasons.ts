@@ -60,6 +60,8 @@ export const reasons = {
   database: "the hub's database is whole",
   database_unchecked: "the hub's database cannot be read now: nobody can say whether it is whole",
   database_damaged: "the hub's database is damaged",
+  database_rescued:
+    "the hub's database was damaged; what could be read was kept, and the damaged file lies beside",
   telegram: "Telegram knows the bot's token",
   telegram_token: "Telegram refuses the bot's token",
   telegram_unreachable: "the Bot API does not answer as it should",

@@ -250,7 +250,11 @@ export const french: Record<string, string> = {
   "look at the disk that holds hub.db: is it full, or read-only?":
     "regardez le disque qui porte hub.db : est-il plein, ou en lecture seule ?",
   "the hub's database is damaged": "la base du hub est endommagée",
-  "on the hub's host: ai-intercom doctor": "sur l'hôte du hub : ai-intercom doctor",
+  "restart the hub on its host: it goes on with what can be read; ai-intercom doctor there says how":
+    "redémarrez le hub sur son hôte : il continue avec ce qui peut être lu ; ai-intercom doctor y dit comment",
+  "the hub's database was damaged": "la base du hub était endommagée",
+  "the hub's database was damaged; it may have arrived":
+    "la base du hub était endommagée ; il est peut-être arrivé",
   "the hub's store is closed": "la base du hub est fermée",
   "the hub's store cannot write: {*}": "la base du hub ne peut pas écrire : {1}",
 
