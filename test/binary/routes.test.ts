@@ -81,6 +81,7 @@ const chat = (from_agent: string) => ({
 /** what each route is asked, and what its answer holds; `:id` is in the path already */
 type Case = {
   path?: () => string | Promise<string>;
+  query?: () => string;
   body?: () => unknown;
   holds: (body: ToolResult) => unknown;
 };
@@ -100,6 +101,10 @@ const cases: Record<string, Case> = {
     holds: ({ error }) => error.code === "bad_request",
   },
   "POST /api/receipts": { body: () => ({ receipts: [] }), holds: () => true },
+  "GET /api/delivered-copies": {
+    query: () => `?session_id=${session}`,
+    holds: ({ copies }) => Array.isArray(copies),
+  },
   "GET /api/agents": { holds: ({ agents }) => agents.length >= 4 },
   "GET /api/machines": { holds: ({ machines }) => machines.length === 2 },
   "POST /api/machines/:id/approve": { path: () => "atlas", body: () => ({}), holds: () => true },
@@ -181,8 +186,8 @@ test("every route of the table has a case", () => {
 
 for (const { method, path, op } of hubRoutes)
   test(`${method} ${path}: for ${hubOperations[op].who}`, async () => {
-    const { path: id, body, holds } = cases[`${method} ${path}`] as Case;
-    const at = path.replace(":id", (await id?.()) ?? "");
+    const { path: id, query, body, holds } = cases[`${method} ${path}`] as Case;
+    const at = path.replace(":id", (await id?.()) ?? "") + (query?.() ?? "");
     const { who } = hubOperations[op];
     if (who === "person") {
       const refused = await byMachine(method, at, body?.());
