@@ -17,7 +17,8 @@ const sizes: Record<Role, { kills: number; slice: number; worlds: number }> = {
 /** ms in which hooks must have been killed so often */
 const patienceMs = 120_000;
 /** "under 200 messages/s": so many lanes of each agent write at once, with pauses of at most so many ms */
-const [lanes, pauseMs] = [5, 150];
+const lanes = { slice: 5, full: 7 };
+const pauseMs = 150;
 
 export const kills: FaultClass = {
   name: "F2",
@@ -26,12 +27,15 @@ export const kills: FaultClass = {
     (Object.keys(sizes) as Role[]).flatMap((role) =>
       Array.from({ length: slice ? 1 : sizes[role].worlds }, (_, round) => ({
         id: `F2:${role}:${slice ? "slice" : round}`,
-        run: (context: Context) => survive(role, slice ? sizes[role].slice : sizes[role].kills, context),
+        run: (context: Context) =>
+          slice
+            ? survive(role, sizes[role].slice, lanes.slice, context)
+            : survive(role, sizes[role].kills, lanes.full, context),
       })),
     ),
 };
 
-async function survive(role: Role, count: number, context: Context): Promise<CaseResult> {
+async function survive(role: Role, count: number, lanes: number, context: Context): Promise<CaseResult> {
   await using world = await World.start({ ...context, agentsEach: 3, realMcp: role === "mcp" });
   const started = performance.now();
   const manners: Manners =
