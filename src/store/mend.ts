@@ -72,7 +72,7 @@ function advanceSequences({ db, from }: Mending): void {
     )
     .all();
   for (const { name } of tables) {
-    const last = lastOf(db, name) ?? 0;
+    const last = lastOf(db, name);
     const given = readOrUndefined(() => lastOf(from, name));
     const next = given === undefined ? last + sequenceGap : Math.max(last, given);
     db.query("DELETE FROM sqlite_sequence WHERE name = ?").run(name);
@@ -80,7 +80,7 @@ function advanceSequences({ db, from }: Mending): void {
   }
 }
 
-/** undefined: none was ever given. */
+/** 0: none was ever given. */
 function lastOf(db: Database, table: string): number {
   return (
     db.query<{ seq: number }, [string]>("SELECT seq FROM sqlite_sequence WHERE name = ?").get(table)?.seq ?? 0

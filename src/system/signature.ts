@@ -83,7 +83,7 @@ export async function verifyRequest(
   await onSkewed(signer);
   throw new IntercomError(
     "clock_skew",
-    `the request was signed at ${isoAt(signer.createdMs)}, the hub's clock says ${isoAt(nowMs)}`,
+    `the request was signed at ${new Date(signer.createdMs).toISOString()}, the hub's clock says ${new Date(nowMs).toISOString()}`,
   );
 }
 
@@ -126,5 +126,3 @@ async function refuseMalformed<T>(check: () => Promise<T>): Promise<T> {
     throw new IntercomError("unauthenticated", "the signature headers cannot be read", { cause: error });
   }
 }
-
-const isoAt = (ms: number): string => new Date(ms).toISOString();

@@ -13,6 +13,7 @@ import { IntercomError } from "../../src/protocol/errors.ts";
 import type { DeliveredCopies } from "../../src/protocol/hub-api.ts";
 import { log } from "../../src/system/log.ts";
 import { homePaths } from "../../src/system/paths.ts";
+import { diesAt } from "../rig/dies.ts";
 import { waitFor } from "../rig/wait.ts";
 
 const roots: string[] = [];
@@ -325,13 +326,7 @@ test.each(["outbox.open.noted", "replace-file.after-rename:1", "replace-file.aft
     outboxOf(paths.outbox, (line) => line.replace("text", "te\0t"), whole);
     const source = `import { Outbox } from "${import.meta.dir}/../../src/daemon/outbox.ts";
       Outbox.open(${JSON.stringify(paths.outbox)});`;
-    const child = Bun.spawn([process.execPath, "-e", source], {
-      env: { ...process.env, AI_INTERCOM_CRASH: crash },
-      stdout: "ignore",
-      stderr: "ignore",
-    });
-    await child.exited;
-    expect(child.signalCode).toBe("SIGKILL");
+    await diesAt(crash, source);
     const second = start();
     second.lostMail.look();
     const told = second.sessions

@@ -3,6 +3,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { forgetLoss, notedLoss, noteLoss, sessionsWithLoss } from "../../src/inbox/loss.ts";
+import { diesAt } from "../rig/dies.ts";
 import {
   type Arriving,
   damage,
@@ -231,13 +232,7 @@ describe("what the hub must be asked about", () => {
     damage(filesOf(directory).mail, (bytes) => bytes.subarray(0, bytes.length - 20));
     const source = `import { Inbox } from "${import.meta.dir}/../../src/inbox/inbox.ts";
       Inbox.open(${JSON.stringify({ directory, sessionId, unreadLimit: 9 })});`;
-    const child = Bun.spawn([process.execPath, "-e", source], {
-      env: { ...process.env, AI_INTERCOM_CRASH: crash },
-      stdout: "ignore",
-      stderr: "ignore",
-    });
-    await child.exited;
-    expect(child.signalCode).toBe("SIGKILL");
+    await diesAt(crash, source);
     expect(
       openInbox(directory)
         .records()

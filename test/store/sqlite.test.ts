@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { openStore } from "../../src/store/open.ts";
 import { log } from "../../src/system/log.ts";
 import { storeContract } from "./contract.ts";
+import { damage, pageWith } from "./damaging.ts";
 import { at, b, furnish, newMessage, roomy } from "./fixtures.ts";
 
 const newPath = () => join(mkdtempSync("/tmp/aii-store-"), "hub.db");
@@ -101,9 +102,7 @@ describe("the file", () => {
     const sent = Array.from({ length: 100 }, (_, n) => newMessage(`word ${n} ${"x".repeat(300)}`));
     await Promise.all(sent.map((message) => store.accept(message, [b], roomy)));
     await store.close();
-    const bytes = Buffer.from(await Bun.file(path).arrayBuffer());
-    const start = Math.floor(bytes.indexOf("word 50 xxx") / 4096) * 4096;
-    writeFileSync(path, bytes.fill(0xa5, start, start + 4096));
+    damage(path, [pageWith(path, "messages", "word 50 xxx")]);
     const told = spyOn(log, "error").mockImplementation(Object.assign(() => {}, { raw: () => {} }));
     try {
       store = openStore(path);

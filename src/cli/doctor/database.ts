@@ -22,7 +22,7 @@ function checkFile(seen: DatabaseSeen, paths: HomePaths, start: string): Check {
       `${path}: ${found.unchecked}`,
       `is the disk full or read-only? df -h ${shellWord(paths.home)}; then again: ai-intercom doctor`,
     );
-  const [damage] = [found.damage.join("; ") || (restart && "a hub met damage in it")];
+  const damage = found.damage.join("; ") || (restart && "a hub met damage in it");
   if (!damage) return ok("database", `${path} is whole`);
   return fail("database_damaged", `${path}: ${damage}`, rescueFix(seen, paths, start));
 }
