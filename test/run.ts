@@ -24,24 +24,44 @@ const steps: { title: string; command: string[] }[] = [
   },
 ];
 
+/** lines that are shown again of what one failed test said */
+const shownLines = 60;
+
 const total = { pass: 0, fail: 0, skip: 0 };
 for (const { title, command } of steps) {
   console.log(`\n== ${title}`);
-  const code = await run(command);
+  const { code, output } = await run(command);
   if (code === 0) continue;
   console.log(`\nFAILED at: ${title}`);
+  // whoever sees only the end of the output sees what failed, and why
+  for (const said of failures(output)) console.log(`\n${said}`);
   summary();
   process.exit(1);
 }
 summary();
 
+/** What each failed test said since the one before it had ended, the last lines of it. */
+function failures(output: string): string[] {
+  const ended = /^\((?:pass|fail|skip)\) .*$/gm;
+  let from = 0;
+  const found: string[] = [];
+  // behind it bun names the failed ones again
+  const [results = ""] = output.split(/^\d+ tests failed:$/m);
+  for (const { index, 0: line } of results.matchAll(ended)) {
+    const said = output.slice(from, index).split("\n").slice(-shownLines).join("\n").trim();
+    if (line.startsWith("(fail)") && said !== "") found.push(`${said}\n${line}`);
+    from = index + line.length;
+  }
+  return found;
+}
+
 /** Runs one step, passes its output on and counts the tests it reports. */
-async function run(command: string[]): Promise<number> {
+async function run(command: string[]): Promise<{ code: number; output: string }> {
   const child = Bun.spawn(command, {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, FORCE_COLOR: "0" },
   });
-  const counting = [child.stdout, child.stderr].map(async (stream) => {
+  const reading = [child.stdout, child.stderr].map(async (stream) => {
     const decoder = new TextDecoder();
     let text = "";
     for await (const part of stream) {
@@ -50,9 +70,10 @@ async function run(command: string[]): Promise<number> {
     }
     for (const [, count, kind] of text.matchAll(/^ *(\d+) (pass|fail|skip)$/gm))
       if (kind === "pass" || kind === "fail" || kind === "skip") total[kind] += Number(count);
+    return text;
   });
-  await Promise.all(counting);
-  return child.exited;
+  const output = (await Promise.all(reading)).join("\n");
+  return { code: await child.exited, output };
 }
 
 function summary(): void {

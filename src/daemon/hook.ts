@@ -5,6 +5,7 @@ import type { HookEvent, Integration } from "../integrations/integration.ts";
 import { integrations } from "../integrations/integration.ts";
 import { formatAddress } from "../protocol/address.ts";
 import type { Config } from "../system/config.ts";
+import { ageOf, type ProcessIdentity } from "../system/process.ts";
 import { askerOf, type Deliveries } from "./delivery.ts";
 import { introduction } from "./introduction.ts";
 import { activityOf } from "./session-view.ts";
@@ -12,7 +13,7 @@ import type { Session, Sessions } from "./sessions.ts";
 
 /** ms a hook may be held while an earlier delivery of the same thread is being proved */
 const settleBeforeClaimMs = 300;
-/** ms an agent must have been working for its prompt to be one typed in between; its own prompt sets it -25…+27 ms */
+/** ms an agent must have been working when it started a prompt's hook for that to be one typed in between; 25 ms else */
 const midTurnMs = 1_000;
 /** deliveries in a row at the end of a turn; Claude Code stops a Stop hook's eighth continuation */
 const stopDeliveries = 7;
@@ -72,12 +73,13 @@ export class Hooks {
       return "";
     }
     if (event.event === "Stop" && !this.#mayStop(session, event)) return "";
-    if (event.event === "UserPromptSubmit" && isMidTurn(session)) return "";
+    const asker = askerOf(caller.askerPid);
+    if (event.event === "UserPromptSubmit" && isMidTurn(session, asker)) return "";
     await this.#deliveries.awaitClaimable(session, settleBeforeClaimMs);
     // the hook gave up already: what it would not print must not be claimed
     if (caller.signal.aborted) return "";
     const delivery = this.#deliveries.claim(session, {
-      asker: askerOf(caller.askerPid),
+      asker,
       carrier: "hook",
       event: event.event,
     });
@@ -121,11 +123,13 @@ export class Hooks {
 
 /**
  * A prompt typed while the agent works is held, with its hook's text, until the next tool batch or the end of the
- * turn; answers and hooks in between know nothing of it. Those hooks carry the mail sooner and provably.
+ * turn; answers and hooks in between know nothing of it. Those hooks carry the mail sooner and provably. What counts is
+ * when the agent started the hook, not when a busy machine let it ask: the turn that a ring began would go without.
  */
-function isMidTurn(session: Session): boolean {
+function isMidTurn(session: Session, asker: ProcessIdentity): boolean {
   const { status, since } = activityOf(session);
-  return status === "working" && since !== undefined && Date.now() - since > midTurnMs;
+  if (status !== "working" || since === undefined) return false;
+  return Date.now() - (ageOf(asker) ?? 0) - since > midTurnMs;
 }
 
 type Found = { event: HookEvent; integration: Integration };

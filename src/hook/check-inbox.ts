@@ -4,8 +4,10 @@
 import { pidHeaders } from "../protocol/hook.ts";
 import { homePaths } from "../system/paths.ts";
 
-/** ms; a slow daemon costs the agent no more than this, the mail waits */
+/** ms; a slow daemon costs the agent no more than this, the mail waits. What the machine takes from us does not count */
 const daemonTimeoutMs = 500;
+/** looks at the time until then: a pause of ours, however long, is one of them, and the answer it held up is read */
+const looks = 10;
 /** ms; the introduction of a session comes at its start or never */
 const startTimeoutMs = 2_000;
 /** ms; an agent hands over the event at once, and one that never closes our input must not be held by us */
@@ -37,16 +39,14 @@ async function printForHook(session: string | undefined): Promise<void> {
     session !== undefined || isStart || (await Bun.file(`${homePaths().pending}/${process.ppid}`).exists());
   if (!mayHaveMail) return;
   const timeoutMs = isStart ? startTimeoutMs : daemonTimeoutMs;
-  const response = await ask(`/api/hook${queryFor(session)}`, input, process.ppid, timeoutMs);
-  const text = response.status === 200 ? await response.text() : "";
-  if (text !== "") console.log(text);
+  const { ok, text } = await ask(`/api/hook${queryFor(session)}`, input, process.ppid, timeoutMs);
+  if (ok && text !== "") console.log(text);
 }
 
 /** A person elsewhere may take long; the agent's own dialog stands meanwhile, and ends us by a signal or its timeout. */
 async function printDecision(input: string): Promise<void> {
-  const response = await ask("/api/permission", input, process.ppid, Number.POSITIVE_INFINITY);
-  const text = response.status === 200 ? await response.text() : "";
-  if (text !== "") console.log(text);
+  const { ok, text } = await ask("/api/permission", input, process.ppid, Number.POSITIVE_INFINITY);
+  if (ok && text !== "") console.log(text);
 }
 
 /** All of it; undefined when its end does not come in time. */
@@ -65,11 +65,10 @@ async function readInput(): Promise<string | undefined> {
 /** For `doctor`: the way of a hook of the agent `pid`, to whom nothing is said. Our input is no event of any agent's. */
 async function printCanary(canary: string, pid: number): Promise<number> {
   try {
-    const response = await ask(`/api/hook?canary=${encodeURIComponent(canary)}`, "{}", pid);
-    const text = await response.text();
-    if (response.ok) console.log(text);
+    const { ok, text } = await ask(`/api/hook?canary=${encodeURIComponent(canary)}`, "{}", pid);
+    if (ok) console.log(text);
     else console.error(text);
-    return response.ok ? 0 : 1;
+    return ok ? 0 : 1;
   } catch {
     console.error(`the daemon did not answer within ${daemonTimeoutMs} ms`);
     return 3;
@@ -79,9 +78,8 @@ async function printCanary(canary: string, pid: number): Promise<number> {
 /** For scripts: the session's unread messages as JSON, taken from its inbox like `intercom_check_inbox` does. */
 async function printJson(session: string | undefined): Promise<number> {
   try {
-    const response = await ask(`/api/inbox/claim${queryFor(session)}`, "{}");
-    const text = await response.text();
-    if (!response.ok) {
+    const { ok, text } = await ask(`/api/inbox/claim${queryFor(session)}`, "{}");
+    if (!ok) {
       console.error(text);
       return 1;
     }
@@ -113,23 +111,37 @@ function queryFor(session: string | undefined): string {
   return session === undefined ? "" : `?session=${encodeURIComponent(session)}`;
 }
 
-function ask(
+/** Rejects when the daemon is not there, or has not answered whole in time. */
+async function ask(
   path: string,
   body: string,
   agent = process.ppid,
   timeoutMs = daemonTimeoutMs,
-): Promise<Response> {
-  return fetch(`http://daemon${path}`, {
-    unix: homePaths().daemonSocket,
-    method: "POST",
-    body,
-    headers: {
-      "content-type": "application/json",
-      [pidHeaders.agent]: String(agent),
-      [pidHeaders.asker]: String(process.pid),
-    },
-    ...(timeoutMs === Number.POSITIVE_INFINITY ? {} : { signal: AbortSignal.timeout(timeoutMs) }),
-  });
+): Promise<{ ok: boolean; text: string }> {
+  const late = new AbortController();
+  let left = looks;
+  const look = () => {
+    left -= 1;
+    if (left === 0) late.abort();
+  };
+  // a timer of endless pauses would fire at once
+  const timer = Number.isFinite(timeoutMs) ? setInterval(look, timeoutMs / looks) : undefined;
+  try {
+    const response = await fetch(`http://daemon${path}`, {
+      unix: homePaths().daemonSocket,
+      method: "POST",
+      body,
+      headers: {
+        "content-type": "application/json",
+        [pidHeaders.agent]: String(agent),
+        [pidHeaders.asker]: String(process.pid),
+      },
+      signal: late.signal,
+    });
+    return { ok: response.ok, text: await response.text() };
+  } finally {
+    clearInterval(timer);
+  }
 }
 
 function optionOf(argv: string[], name: string): string | undefined {

@@ -37,6 +37,18 @@ export function isAlive({ pid, start }: ProcessIdentity): boolean {
   return identify(pid)?.start === start;
 }
 
+/**
+ * How long it runs already, ms: to 10 ms on Linux, where a tick of its start is 1/100 s for every program (USER_HZ,
+ * time(7)), elsewhere to the second. undefined where its start tells no time.
+ */
+export function ageOf({ start }: ProcessIdentity): number | undefined {
+  const at = /-(\d+)$/.exec(start)?.[1];
+  if (at === undefined) return undefined;
+  if (start.startsWith("ps-")) return Date.now() - Number(at) * 1_000;
+  const upSeconds = Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]);
+  return upSeconds * 1_000 - Number(at) * 10;
+}
+
 /** `pid` itself, its parent, and so on up to init: nearest first. */
 export function ancestry(pid: number): ProcessLook[] {
   const chain: ProcessLook[] = [];

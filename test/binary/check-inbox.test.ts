@@ -103,12 +103,25 @@ test("an empty answer, an error and a daemon that does not answer are silence", 
 
 test("a daemon that answers after a second is waited for at the start of a session only", async () => {
   await Bun.write(marker, "{}");
-  reply = async () => {
-    await Bun.sleep(1_000);
+  const after = (ms: number) => async () => {
+    await Bun.sleep(ms);
     return new Response("late");
   };
-  expect(await checkInbox(batch)).toMatchObject(silence);
+  reply = after(1_000);
   expect(await checkInbox(eventInput("SessionStart"))).toMatchObject({ code: 0, out: "late\n", err: "" });
+  reply = after(3_000);
+  expect(await checkInbox(batch)).toMatchObject(silence);
+});
+
+test("what the machine takes away from the hook itself does not count: an answer that came meanwhile is printed", async () => {
+  await Bun.write(marker, "{}");
+  reply = () => {
+    const hook = Number(asked[0]?.asker);
+    process.kill(hook, "SIGSTOP");
+    setTimeout(() => process.kill(hook, "SIGCONT"), 1_500);
+    return new Response("in time");
+  };
+  expect(await checkInbox(batch)).toMatchObject({ code: 0, out: "in time\n", err: "" });
 });
 
 test("without a daemon it is silence", async () => {

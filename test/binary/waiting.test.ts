@@ -72,6 +72,16 @@ test("an idle agent that begins to work: the reason why its mail waited is taken
   ]);
 });
 
+test("the hook of the prompt that began the turn brings its mail, however late it gets going; that of one typed meanwhile none", async () => {
+  const agent = await limn.agent("late");
+  await registers(agent, { status: "busy", statusUpdatedAt: Date.now() });
+  await sender.call("intercom_chat", { to: "limn/late", message: "with the ring" });
+  expect(await agent.context("UserPromptSubmit", {}, { lateSeconds: 1.5 })).toContain("| with the ring");
+  await sender.call("intercom_chat", { to: "limn/late", message: "meanwhile" });
+  expect(await agent.context("UserPromptSubmit")).toBe("");
+  expect(await agent.take()).toContain("| meanwhile");
+});
+
 test("mail that came while another reason held learns the new one with the rest", async () => {
   const agent = await limn.agent("mixed");
   await registers(agent, { status: "idle", statusUpdatedAt: Date.now() });

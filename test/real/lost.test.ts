@@ -3,7 +3,6 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { z } from "zod";
 import type { ClaudeTerminal } from "../rig/claude";
 import { countOccurrences } from "../rig/fake-model";
 import { mail, prompt } from "../rig/fake-script";
@@ -179,28 +178,17 @@ describe.skipIf(!installed)("claude 2.1.330", () => {
   );
 });
 
-const Settings = z.looseObject({
-  hooks: z.record(
-    z.string(),
-    z.array(z.looseObject({ hooks: z.array(z.looseObject({ command: z.string() })) })),
-  ),
-});
-
 /**
  * Lets the next PostToolBatch hook of ours that has mail get stuck where it prints: a pipe that is full takes its
  * output. It has claimed by then, and only the client can end it. `timeout` in seconds; without it, the installed one.
  */
-async function stickOnce({ files }: InstalledHome, { timeout }: { timeout?: number } = {}): Promise<void> {
-  const path = join(files.path, ".claude/settings.json");
-  const settings = Settings.parse(await Bun.file(path).json());
-  const [hook] = settings.hooks.PostToolBatch?.flatMap(({ hooks }) => hooks) ?? [];
-  const [guard, program] = hook?.command.split(" || exit 0; ", 2) ?? [];
-  if (!hook || !guard || !program) throw new Error("install wrote no PostToolBatch hook with a guard");
+async function stickOnce(home: InstalledHome, { timeout }: { timeout?: number } = {}): Promise<void> {
   const fullPipe = `exec 3<>"$HOME/pipe"; head -c 65536 /dev/zero >&3; exec >&3`;
-  const stuck = `if mkfifo "$HOME/pipe" 2>/dev/null; then ${fullPipe}; fi`;
-  hook.command = hook.command.replace(`${guard} || exit 0; `, `$&${stuck}; `);
-  if (timeout !== undefined) hook.timeout = timeout;
-  await files.writeSettings(settings);
+  await home.beforeMailHook(
+    "PostToolBatch",
+    `if mkfifo "$HOME/pipe" 2>/dev/null; then ${fullPipe}; fi`,
+    timeout,
+  );
 }
 
 /** What the client says of the hook that it ended. */

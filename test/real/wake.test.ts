@@ -57,11 +57,18 @@ describe.skipIf(!installed)("claude 2.1.330", () => {
         await session.claude.waitForAnswer(`ready ${session.id}`);
         await session.claude.waitForStatus("idle");
       }
-      await stage.write(left.address, mail("only left", [[{ text: "left woke" }]]));
-      await left.claude.waitForAnswer("left woke");
-      await stage.write(right.address, mail("only right", [[{ text: "right woke" }]]));
-      await right.claude.waitForAnswer("right woke");
-      expect([left.turns().length, right.turns().length]).toEqual([2, 2]);
+      for (const [session, other, word] of [
+        [left, right, "left"],
+        [right, left, "right"],
+      ] as const) {
+        const before = other.turns().length;
+        const sent = performance.now();
+        await stage.write(session.address, mail(`only ${word}`, [[{ text: `${word} woke` }]]));
+        await session.claude.waitForAnswer(`${word} woke`);
+        expect(session.turns().length).toBe(1 + session.rings());
+        expect(session.rings()).toBeLessThanOrEqual(session.ringsSince(sent));
+        expect(other.turns().length).toBe(before);
+      }
       expect([left.counts("| only left").at(-1), left.counts("only right").at(-1)]).toEqual([1, 0]);
       expect([right.counts("| only right").at(-1), right.counts("only left").at(-1)]).toEqual([1, 0]);
     },

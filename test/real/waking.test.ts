@@ -94,25 +94,22 @@ describe.skipIf(!installed)("claude 2.1.330", () => {
   test(
     "killed between offer and proof, and resumed: the mail comes again, once",
     async () => {
-      // a second hook of the same batch holds the turn, so that ours has printed and no record is written yet
-      const holding = `[ -e "$HOME/hold" ] || exit 0; exec sleep 60`;
-      const home = await stage.home("atlas", {
-        hooks: { PostToolBatch: [{ hooks: [{ type: "command", command: holding }] }] },
-      });
+      const home = await stage.home("atlas");
+      // once it has the event, our hook stops the client: what it then prints is offered, and nobody records it
+      const told = `cat >"$HOME/event"; exec <"$HOME/event"`;
+      await home.beforeMailHook("PostToolBatch", `${told}; kill -STOP $PPID`);
       const first = await home.terminal({ version });
       await using _ = first;
       const tool = new HeldTool(home);
       await first.claude.submit(prompt("one", [[bash("echo one")], [tool.step], [{ text: "never" }]]));
       await tool.running();
       const { message_id } = await stage.write(first.address, "offered and lost");
-      await home.files.write("hold", "");
       await tool.finish();
       await waitFor("offered", async () => (await stage.states(message_id)).includes("offered"));
       const { sessionId } = await first.claude.waitForStatus("busy");
       process.kill(first.claude.pid, "SIGKILL");
       await first.claude.exited;
       await waitFor("the session to end at the hub", async () => !(await stage.isOpen(first.address)));
-      await Bun.file(`${home.files.path}/hold`).delete();
 
       await using again = await home.terminal({ version, args: ["--resume", sessionId] });
       await again.turn("the mail", ({ text }) => text.includes("| offered and lost"));

@@ -99,11 +99,14 @@ export class ScriptedAgent {
     return (await this.#ask({ do: "call", server, tool, given })) as ToolResult;
   }
 
-  /** Runs the hook command that `install` writes, as a child of this agent; gives what it printed. */
+  /**
+   * Runs the hook command that `install` writes, as a child of this agent; gives what it printed. `lateSeconds`: the
+   * machine is so busy that the process, once there, needs as long to get going.
+   */
   async hook(
     event: string,
     more: Record<string, unknown> = {},
-    options: { guard?: boolean } = {},
+    options: { guard?: boolean; lateSeconds?: number } = {},
   ): Promise<string> {
     const input = JSON.stringify({
       session_id: this.nativeSessionId,
@@ -114,13 +117,14 @@ export class ScriptedAgent {
       ...(event === "UserPromptSubmit" ? { prompt: "go on" } : {}),
       ...more,
     });
+    const late = options.lateSeconds === undefined ? "" : `sleep ${options.lateSeconds}; `;
     const guard =
       options.guard === false || event === "SessionStart"
         ? ""
         : `[ -e "$AI_INTERCOM_HOME/inbox/pending/$PPID" ] || exit 0; `;
     return (await this.#ask({
       do: "hook",
-      command: `${guard}exec "${this.#program}" check-inbox --format hook`,
+      command: `${late}${guard}exec "${this.#program}" check-inbox --format hook`,
       input,
     })) as string;
   }
@@ -138,8 +142,12 @@ export class ScriptedAgent {
   }
 
   /** The text that the hook hands to the model; empty when it printed nothing. */
-  async context(event = "PostToolBatch", more: Record<string, unknown> = {}): Promise<string> {
-    const printed = await this.hook(event, more);
+  async context(
+    event = "PostToolBatch",
+    more: Record<string, unknown> = {},
+    options: { lateSeconds?: number } = {},
+  ): Promise<string> {
+    const printed = await this.hook(event, more, options);
     if (printed === "") return "";
     const { hookSpecificOutput } = JSON.parse(printed) as {
       hookSpecificOutput: { hookEventName: string; additionalContext: string };

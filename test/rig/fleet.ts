@@ -5,6 +5,8 @@ import { ScriptedAgent } from "./agent";
 import { binary } from "./binary";
 import { waitFor } from "./wait";
 
+export type Answered = { status: number; body: Record<string, unknown> };
+
 export type Ran = { code: number; out: string; err: string };
 
 /** A person's process that runs `standalone`, `hub` or `daemon`. */
@@ -140,13 +142,20 @@ export class Machine {
   }
 
   /** A request to the daemon's local API. */
-  async local(
-    method: string,
-    path: string,
-    body?: unknown,
-  ): Promise<{ status: number; body: Record<string, unknown> }> {
-    const response = await fetch(`http://daemon${path}`, {
-      unix: `${this.home}/run/daemon.sock`,
+  local(method: string, path: string, body?: unknown): Promise<Answered> {
+    return this.#ask("daemon", method, path, body);
+  }
+
+  /** What the hub's own socket tells a person on its host; throws what it answers instead of a fact. */
+  async fact(path: string): Promise<Record<string, unknown>> {
+    const { status, body } = await this.#ask("hub", "GET", path);
+    if (status !== 200) throw new Error(`${path} answered ${status}: ${JSON.stringify(body)}`);
+    return body;
+  }
+
+  async #ask(role: "hub" | "daemon", method: string, path: string, body?: unknown): Promise<Answered> {
+    const response = await fetch(`http://${role}${path}`, {
+      unix: `${this.home}/run/${role}.sock`,
       method,
       ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
       headers: { "x-ai-intercom-pid": String(process.pid), "x-ai-intercom-agent-pid": String(process.pid) },

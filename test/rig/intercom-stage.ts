@@ -78,13 +78,22 @@ export class IntercomStage implements AsyncDisposable {
   /** A person writes to an agent, on the hub's host. The text stands in the agent's inbox when this resolves. */
   async write(to: string, text: string): Promise<{ thread_id: string; message_id: string }> {
     const sent = await this.#host().json("chat", to, text);
-    if (sent.status !== "delivered") throw new Error(`chat to ${to}: ${JSON.stringify(sent)}`);
+    // a machine that is slow for more than 2 s has the text later than the command waits
+    if (sent.status === "queued")
+      await waitFor("the text to be delivered", async () =>
+        (await this.states(sent.message_id)).includes("delivered"),
+      );
+    else if (sent.status !== "delivered") throw new Error(`chat to ${to}: ${JSON.stringify(sent)}`);
     return sent;
   }
 
-  /** The states a message has reached, as the hub knows them, with their times. */
+  /**
+   * The states a message has reached, as the hub knows them, with their times. Asked without the command line: a test
+   * that waits for a state would keep a processor busy with starting programs, beside the clients that it waits for.
+   */
   async history(messageId: string): Promise<{ state: string; at: string; reason?: string }[]> {
-    return (await this.#host().json("status", messageId)).states;
+    const { states } = await this.#host().fact(`/api/messages/${messageId}`);
+    return states as { state: string; at: string; reason?: string }[];
   }
 
   /** The states in order; one that was said again with another reason counts once. */
@@ -95,7 +104,7 @@ export class IntercomStage implements AsyncDisposable {
 
   /** Whether the hub lists the session with that exact address. */
   async isOpen(address: string): Promise<boolean> {
-    const { agents }: Agents = await this.#host().json("agents");
+    const agents = (await this.#host().fact("/api/agents")).agents as Agent[];
     return agents.some(({ machine_id, project_id, sessions }) =>
       sessions.some(({ session_id }) => `${machine_id}/${project_id}@${session_id}` === address),
     );
@@ -135,6 +144,19 @@ export class InstalledHome {
   /** The MCP server finds no messaging socket, as with 2.1.197 and with some providers: a hook waits to be rung. */
   async withoutSocket(): Promise<this> {
     return this.#serverEnv({ CLAUDE_CODE_MESSAGING_SOCKET: "" });
+  }
+
+  /** Our hook of this event runs `words` of shell first, where mail waits. `timeout` in seconds, else the installed one. */
+  async beforeMailHook(event: string, words: string, timeout?: number): Promise<void> {
+    const settings = Settings.parse(await Bun.file(join(this.files.path, ".claude/settings.json")).json());
+    const hooks = settings.hooks[event]?.flatMap((group) => group.hooks) ?? [];
+    const hook = hooks.find(({ command }) => command.includes("check-inbox"));
+    const guarded = hook?.command.replace(" || exit 0; ", `$&${words}; `);
+    if (!hook || guarded === undefined || guarded === hook.command)
+      throw new Error(`install wrote no ${event} hook with a guard`);
+    hook.command = guarded;
+    if (timeout !== undefined) hook.timeout = timeout;
+    await this.files.writeSettings(settings);
   }
 
   async #serverEnv(env: Record<string, string>): Promise<this> {
@@ -191,6 +213,13 @@ const ClientState = z.looseObject({
   mcpServers: z.object({ "ai-intercom": z.looseObject({ env: z.record(z.string(), z.string()) }) }),
 });
 
+const Settings = z.looseObject({
+  hooks: z.record(
+    z.string(),
+    z.array(z.looseObject({ hooks: z.array(z.looseObject({ command: z.string() })) })),
+  ),
+});
+
 /** A real client that others can write to. */
 export class IntercomSession<C extends ClaudeProcess> implements AsyncDisposable {
   constructor(
@@ -225,6 +254,14 @@ export class IntercomSession<C extends ClaudeProcess> implements AsyncDisposable
   rings(): number {
     const marks = this.turns().flatMap(({ text }) => text.match(/\[ai-intercom ring [0-9a-f]+\]/g) ?? []);
     return new Set(marks).size;
+  }
+
+  /**
+   * How many rings one mail that came at `since` (by `performance.now()`) may have cost so far: a client that a busy
+   * machine keeps from reading for 5 s is rung again, and each ring is a turn.
+   */
+  ringsSince(since: number): number {
+    return 1 + Math.floor((performance.now() - since) / 5_000);
   }
 
   /** Waits for the first turn of this session that fits. */
@@ -270,7 +307,7 @@ export class HeldTool {
   }
 }
 
-type Agents = { agents: { machine_id: string; project_id: string; sessions: { session_id: string }[] }[] };
+type Agent = { machine_id: string; project_id: string; sessions: { session_id: string }[] };
 
 async function localSession(machine: Machine, pid: number) {
   const { body } = await machine.local("GET", "/api/sessions");

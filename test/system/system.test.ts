@@ -16,10 +16,11 @@ import { setConfigKeys } from "../../src/system/config-edit.ts";
 import { privateDirectory, readSecret, replaceFile } from "../../src/system/files.ts";
 import { fingerprint, loadOrCreateMachineKey } from "../../src/system/keys.ts";
 import { takeLock } from "../../src/system/lock.ts";
-import { ancestry, identify, isAlive } from "../../src/system/process.ts";
+import { ageOf, ancestry, identify, isAlive } from "../../src/system/process.ts";
 import { signRequest, verifyRequest } from "../../src/system/signature.ts";
 import { freeSocketPath } from "../../src/system/socket.ts";
 import { backoff } from "../../src/system/wait.ts";
+import { waitFor } from "../rig/wait.ts";
 
 const scratch = () => mkdtempSync("/tmp/aii-sys-");
 const failing = (code: string, text: string) =>
@@ -155,6 +156,23 @@ test("a process is its pid and its start: another process with the pid is anothe
   await child.exited;
   expect(identity && isAlive(identity)).toBe(false);
   for (const pid of [0, -1, 1.5, Number.NaN, 2 ** 40]) expect(identify(pid)).toBeUndefined();
+});
+
+test("the age of a process is the time since it was started; where its start tells none, it is not known", async () => {
+  const before = performance.now();
+  const child = Bun.spawn(["sleep", "60"]);
+  const started = performance.now();
+  const identity = identify(child.pid) ?? { pid: 0, start: "gone" };
+  await waitFor("an age that shows", () => performance.now() - started > 300);
+  // a start is known to a tick of 10 ms
+  const [least, age, most] = [performance.now() - started, ageOf(identity), performance.now() - before];
+  child.kill();
+  expect(age).toBeGreaterThanOrEqual(least - 10);
+  expect(age).toBeLessThanOrEqual(most + 20);
+  const ps = ageOf({ pid: 1, start: `ps-${Math.floor(Date.now() / 1_000) - 7}` });
+  expect(ps).toBeGreaterThanOrEqual(7_000);
+  expect(ps).toBeLessThan(9_000);
+  expect(ageOf({ pid: 1, start: "gone" })).toBeUndefined();
 });
 
 test("where nobody can look, nobody is said to be gone: a process without a free descriptor", async () => {
