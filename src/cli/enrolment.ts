@@ -11,7 +11,8 @@ import { type InviteCode, parseInvite } from "../protocol/invite.ts";
 import { DaemonHealth } from "../protocol/local-api.ts";
 import { type Config, defaultHubUrl, loadConfig } from "../system/config.ts";
 import { setConfigKeys } from "../system/config-edit.ts";
-import { privateDirectory, unlinkIfPresent } from "../system/files.ts";
+import { unlinkIfPresent } from "../system/files.ts";
+import { privateHome } from "../system/home.ts";
 import { loadOrCreateMachineKey, type MachineKey } from "../system/keys.ts";
 import { type HomePaths, homePaths } from "../system/paths.ts";
 import { askDaemon, askServer, isHubHost } from "./access.ts";
@@ -75,9 +76,10 @@ export async function isEnrolled(given: JoinWords): Promise<boolean> {
  * The key is on disk before a hub hears of it. One that was made for this and refused goes again, with the home; one
  * that the hub may have let in, though its answer is lost, stays: the same words again find it enrolled.
  */
-async function withKey<T>({ home, machineKey }: HomePaths, use: (key: MachineKey) => Promise<T>): Promise<T> {
+async function withKey<T>(paths: HomePaths, use: (key: MachineKey) => Promise<T>): Promise<T> {
+  const { home, machineKey } = paths;
   const made = [home, machineKey].filter((path) => !existsSync(path));
-  privateDirectory(home);
+  privateHome(paths);
   const key = loadOrCreateMachineKey(machineKey);
   try {
     return await use(key);

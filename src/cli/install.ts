@@ -4,8 +4,8 @@ import { resolve } from "node:path";
 import type { InstallReport, Integration } from "../integrations/integration.ts";
 import { integrationNamed, integrations } from "../integrations/integration.ts";
 import { IntercomError } from "../protocol/errors.ts";
-import { privateDirectory } from "../system/files.ts";
-import { homeDirectory, homePaths } from "../system/paths.ts";
+import { privateHome } from "../system/home.ts";
+import { homeDirectory } from "../system/paths.ts";
 import { ownProgram } from "../system/program.ts";
 import { command, json } from "./command.ts";
 import { print, printJson } from "./output.ts";
@@ -27,7 +27,7 @@ export const install = command({
   run: async (args) => {
     const integration = knownAgent(args.agent);
     const home = resolve(homeDirectory());
-    if (!args["dry-run"]) privateDirectory(homePaths(home).home);
+    if (!args["dry-run"]) privateHome({ home });
     const report = await integration.install({ program: ownProgram(), home, dryRun: args["dry-run"] });
     showReport(integration, report, args, "already installed; nothing to change");
     if (!args.json && !args["dry-run"] && report.changes.length > 0)

@@ -3,7 +3,8 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { type InstallReport, integrations } from "../integrations/integration.ts";
-import { fileSize, privateDirectory, replaceFile, unlinkIfPresent } from "../system/files.ts";
+import { fileSize, replaceFile, unlinkIfPresent } from "../system/files.ts";
+import { privateHome } from "../system/home.ts";
 import { homePaths } from "../system/paths.ts";
 import { ownProgram } from "../system/program.ts";
 import { command, json, oneOf } from "./command.ts";
@@ -44,7 +45,7 @@ export const permissions = command({
 async function change(wish: State): Promise<InstallReport[]> {
   const home = resolve(homePaths().home);
   const { askPerson } = homePaths(home);
-  privateDirectory(home);
+  privateHome({ home });
   if (wish === "off") unlinkIfPresent(askPerson);
   // the hook's guard looks whether the file is empty
   else replaceFile(askPerson, wish === "on" ? "all sessions\n" : "");

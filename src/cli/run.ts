@@ -5,6 +5,7 @@ import { Hub, type Starter } from "../hub/hub.ts";
 import { IntercomError } from "../protocol/errors.ts";
 import { type Config, defaultHubUrl, describeConfig, loadConfig } from "../system/config.ts";
 import { privateDirectory } from "../system/files.ts";
+import { privateHome } from "../system/home.ts";
 import { loadOrCreateMachineKey } from "../system/keys.ts";
 import { takeLock } from "../system/lock.ts";
 import { keepLog } from "../system/log-file.ts";
@@ -46,7 +47,8 @@ export const standalone = command({
     const settings = settingsOf(args);
     const paths = homePaths();
     refuseJoined(settings, paths.config);
-    for (const directory of [paths.home, paths.run]) privateDirectory(directory);
+    privateHome(paths);
+    privateDirectory(paths.run);
     keepLog(paths.logs, "standalone");
     // what can stop the daemon is looked at before the hub opens anything
     takeLock(`${paths.run}/daemon.lock`, "daemon").release();
@@ -69,10 +71,10 @@ export const hub = command({
   examples: ["ai-intercom hub", "ai-intercom hub --listen 100.64.0.1:7700   # on a Tailscale address"],
   more,
   run: serving(async (args, { restart, starter, ended }) => {
-    const paths = homePaths();
-    privateDirectory(paths.home);
-    keepLog(paths.logs, "hub");
     const settings = settingsOf(args);
+    const paths = homePaths();
+    privateHome(paths);
+    keepLog(paths.logs, "hub");
     await using running = await Hub.start({ config: settings, paths, restart, starter });
     await using _telegram = await startTelegram(running, settings);
     print(`hub listening on ${running.url}, home ${paths.home}`);
@@ -89,7 +91,7 @@ export const daemon = command({
   run: serving(async (args, { restart, ended }) => {
     const settings = settingsOf(args);
     const paths = homePaths();
-    privateDirectory(paths.home);
+    privateHome(paths);
     keepLog(paths.logs, "daemon");
     await using _running = await Daemon.start({
       config: settings,

@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { IntercomError } from "../protocol/errors.ts";
 import { loadConfig } from "../system/config.ts";
-import { privateDirectory } from "../system/files.ts";
+import { privateHome } from "../system/home.ts";
 import { homeDirectory, homePaths } from "../system/paths.ts";
 import { ownProgram } from "../system/program.ts";
 import { askDaemon } from "./access.ts";
@@ -65,7 +65,7 @@ async function install(manager: ServiceManager, args: { json: boolean; "dry-run"
   const job = serviceJob();
   if (args["dry-run"]) return print(`# ${manager.file}\n${manager.definition(job)}`);
   await refuseRunning(manager);
-  privateDirectory(homePaths().home);
+  privateHome(homePaths());
   await manager.install(job);
   const [now, notes] = [await manager.status(), await manager.notes()];
   if (args.json) return printJson({ ...now, mode: job.mode, notes });

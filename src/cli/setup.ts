@@ -6,7 +6,8 @@ import { integrations } from "../integrations/integration.ts";
 import { IntercomError, toIntercomError } from "../protocol/errors.ts";
 import { inspectConfig, loadConfig } from "../system/config.ts";
 import { setConfigKeys } from "../system/config-edit.ts";
-import { privateDirectory, readTextIfPresent } from "../system/files.ts";
+import { readTextIfPresent } from "../system/files.ts";
+import { privateHome } from "../system/home.ts";
 import { loadOrCreateMachineKey } from "../system/keys.ts";
 import { homeDirectory, homePaths } from "../system/paths.ts";
 import { ownProgram } from "../system/program.ts";
@@ -161,7 +162,7 @@ async function configuration({ join, machine: name }: Choice): Promise<Step> {
       ...(key ? [`${paths.machineKey}: this machine's key`] : []),
     ],
     run: async () => {
-      privateDirectory(paths.home);
+      privateHome(paths);
       setConfigKeys(paths.config, wanted);
       loadOrCreateMachineKey(paths.machineKey);
       return [];

@@ -4,7 +4,7 @@ import { IntercomError } from "../protocol/errors.ts";
 import { newMessageId } from "../protocol/ids.ts";
 import { Deliver, type Delivered } from "../protocol/link.ts";
 import type { DeliverLocally } from "../protocol/local-api.ts";
-import type { InboxRecord } from "../protocol/message.ts";
+import { checkText, type InboxRecord } from "../protocol/message.ts";
 import { crashPoint } from "../system/crash-point.ts";
 import { log } from "../system/log.ts";
 import { isAlive } from "../system/process.ts";
@@ -25,6 +25,7 @@ const inFlightMs = 30_000;
 export class Arrivals {
   readonly #sessions: Sessions;
   readonly #outbox: Outbox;
+  readonly #messageBytes: number;
   readonly #incoming: Incoming[] = [];
   /** session id → seq → what could not be taken and has not come again: nothing behind it may overtake it */
   readonly #refused = new Map<string, Map<number, { at: number; status: Refusal }>>();
@@ -33,9 +34,11 @@ export class Arrivals {
   /** mail for a session stands in its inbox */
   onMail: (session: Session) => void = () => {};
 
-  constructor(sessions: Sessions, outbox: Outbox) {
+  /** `messageBytes`: longest message of a local script, bytes of UTF-8; the hub's are checked by the hub */
+  constructor(sessions: Sessions, outbox: Outbox, messageBytes: number) {
     this.#sessions = sessions;
     this.#outbox = outbox;
+    this.#messageBytes = messageBytes;
   }
 
   /** The hub's `deliver`. Answers only when the message is fsynced; what arrives in one turn shares one fsync. */
@@ -60,6 +63,7 @@ export class Arrivals {
   /** For this user's scripts and tests: straight into the inbox, marked local, no receipts. */
   deliverLocally(session: Session, body: DeliverLocally): void {
     const { thread_id, from_agent, message, timestamp } = body;
+    checkText(message, this.#messageBytes);
     session.inbox.append([
       { thread_id, from_agent, timestamp, message, id: body.id ?? newMessageId(), type: "chat", local: true },
     ]);

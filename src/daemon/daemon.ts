@@ -10,6 +10,7 @@ import { MissionCancel, MissionOrder, MissionStart } from "../protocol/mission.t
 import { version } from "../protocol/version.ts";
 import { type Config, defaultHubUrl } from "../system/config.ts";
 import { privateDirectory } from "../system/files.ts";
+import { privateHome } from "../system/home.ts";
 import { fingerprint, loadOrCreateMachineKey, type MachineKey } from "../system/keys.ts";
 import { type Lock, takeLock } from "../system/lock.ts";
 import type { HomePaths } from "../system/paths.ts";
@@ -88,8 +89,9 @@ export class Daemon {
 
   /** Starts everything; resolves when the local API answers. The link connects in the background. */
   static async start(options: DaemonOptions): Promise<Daemon> {
-    const { home, run, inbox, pending } = options.paths;
-    for (const directory of [home, run, inbox, pending]) privateDirectory(directory);
+    const { run, inbox, pending } = options.paths;
+    privateHome(options.paths);
+    for (const directory of [run, inbox, pending]) privateDirectory(directory);
     const daemon = new Daemon(options);
     try {
       await daemon.#open();
@@ -113,7 +115,7 @@ export class Daemon {
       inboxDirectory: paths.inbox,
       unreadLimit: config.limits.unread,
     });
-    this.#arrivals = new Arrivals(this.#sessions, this.#outbox);
+    this.#arrivals = new Arrivals(this.#sessions, this.#outbox, config.limits.message_bytes);
     this.#deliveries = new Deliveries(this.#sessions, this.#outbox, config.language);
     this.#bells = new Bells(paths.bell);
     this.#doorbell = new Doorbell({

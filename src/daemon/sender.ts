@@ -5,7 +5,7 @@ import { formatAddress, parseAddress } from "../protocol/address.ts";
 import { type ErrorCode, IntercomError, toIntercomError } from "../protocol/errors.ts";
 import type { RouteInput } from "../protocol/hub-api.ts";
 import { newThreadId, threadIdFor } from "../protocol/ids.ts";
-import type { ChatAnswer, Priority } from "../protocol/message.ts";
+import { type ChatAnswer, checkText, type Priority } from "../protocol/message.ts";
 import {
   type MissionAnswer,
   type MissionRequest,
@@ -193,7 +193,7 @@ export class Sender {
     outgoing: Omit<RouteInput, "from_agent">,
     kind: AnswerKind<A>,
   ): Promise<A> {
-    this.#checkText(outgoing.payload.message);
+    checkText(outgoing.payload.message, this.#messageBytes);
     const { project, session_id } = session.stored;
     const own = { kind: "session" as const, machine: this.#machine, project, session: session_id };
     const input: RouteInput = { from_agent: formatAddress(own), ...outgoing };
@@ -279,16 +279,6 @@ export class Sender {
       throw new IntercomError(
         this.#link.state === "revoked" ? "machine_revoked" : "machine_denied",
         `this machine may not send: ${this.#link.reason ?? this.#link.state}`,
-      );
-  }
-
-  #checkText(message: string): void {
-    if (message.trim() === "") throw new IntercomError("bad_request", "the message is empty");
-    const bytes = Buffer.byteLength(message, "utf8");
-    if (bytes > this.#messageBytes)
-      throw new IntercomError(
-        "message_too_large",
-        `the message has ${bytes} bytes; at most ${this.#messageBytes} are allowed`,
       );
   }
 

@@ -10,6 +10,7 @@ import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import type { Config } from "../system/config.ts";
 import { privateDirectory } from "../system/files.ts";
+import { privateHome } from "../system/home.ts";
 import { fingerprint } from "../system/keys.ts";
 import { type Lock, takeLock } from "../system/lock.ts";
 import { log } from "../system/log.ts";
@@ -68,7 +69,8 @@ export class Hub {
   static async start(options: HubOptions): Promise<Hub> {
     const { config, paths } = options;
     refuseOpenPlainHttp(config);
-    for (const directory of [paths.home, paths.run]) privateDirectory(directory);
+    privateHome(paths);
+    privateDirectory(paths.run);
     const lock = takeLock(`${paths.run}/hub.lock`, "hub");
     try {
       return await Hub.#begin(options, lock);

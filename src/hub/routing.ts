@@ -5,7 +5,7 @@ import { IntercomError } from "../protocol/errors.ts";
 import type { RouteInput } from "../protocol/hub-api.ts";
 import { newThreadId, threadIdFor } from "../protocol/ids.ts";
 import { maxFrameBytes } from "../protocol/link.ts";
-import type { ChatAnswer } from "../protocol/message.ts";
+import { type ChatAnswer, checkText } from "../protocol/message.ts";
 import type { NewMessage, Recipient } from "../store/store.ts";
 import { contentHash, sendMessage } from "./acceptance.ts";
 import { Broadcasts } from "./broadcast.ts";
@@ -151,13 +151,7 @@ function checkMessage({ payload: { message, message_id } }: RouteInput, limit: n
     throw new IntercomError("bad_request", `message ids like ${message_id.slice(0, 20)} are the hub's own`, {
       hint: "choose another message_id",
     });
-  if (message.trim() === "") throw new IntercomError("bad_request", "the message is empty");
-  const bytes = Buffer.byteLength(message, "utf8");
-  if (bytes > limit)
-    throw new IntercomError(
-      "message_too_large",
-      `the message has ${bytes} bytes; at most ${limit} are allowed`,
-    );
+  checkText(message, limit);
   // Whatever limit is configured: a message that fits no frame could never be delivered.
   const framed = Buffer.byteLength(JSON.stringify(message));
   if (framed > maxFramedBytes)

@@ -26,6 +26,7 @@ export function framedToolMessages({ parts }: Pick<Delivery, "parts">): ReadMess
     timestamp: headerName(record.timestamp, 64),
     message: of > 1 ? `[part ${part}/${of}] ${cleanText(text)}` : cleanText(text),
     ...(record.priority === "high" ? { priority: "high" } : {}),
+    ...(record.local && isAnswerable(record) ? { local: true } : {}),
     read: true,
   }));
 }

@@ -44,7 +44,9 @@ export function intercomServer(
       () => ({ content: [] }),
     );
   }
-  server.server.setRequestHandler(CallToolRequestSchema, async ({ params: { name, arguments: given } }) => {
+  server.server.setRequestHandler(CallToolRequestSchema, async ({ params }) => {
+    // clients leave `arguments` out of a call that has none (MCP, tools/call)
+    const { name, arguments: given = {} } = params;
     if (!isToolName(name))
       return toResult({
         status: "error",

@@ -61,6 +61,21 @@ export const LocalSession = z.object({
 });
 export type LocalSession = z.infer<typeof LocalSession>;
 
+/** A time of any zone, kept in UTC: other programs write `+00:00` for `Z`. */
+const UtcTimestamp = z.iso
+  .datetime({ offset: true })
+  .transform((text) => (text.endsWith("Z") ? text : new Date(text).toISOString()));
+
+/** Only the hub names these; no spelling may make a reader think so. A machine may be called `hub`, but not `human`. */
+function posesAsPerson(from: string): boolean {
+  const letters = (text = "") =>
+    text
+      .normalize("NFKC")
+      .replace(/[^a-z0-9]/gi, "")
+      .toLowerCase();
+  return ["human", "hub"].includes(letters(from)) || letters(from.split(/[/@]/)[0]) === "human";
+}
+
 /** `POST /api/session/deliver`: for this user's scripts and tests; yields no hub receipts, never speaks as `human`. */
 export const DeliverLocally = z
   .object({
@@ -69,13 +84,13 @@ export const DeliverLocally = z
     thread_id: z.string().min(1).max(64),
     from_agent: z.string().min(1).max(256),
     message: z.string(),
-    timestamp: Timestamp,
+    timestamp: UtcTimestamp,
     id: MessageId.optional(),
   })
   .refine((body) => body.session_id !== undefined || body.project !== undefined, "give session_id or project")
   .refine(
-    (body) => body.from_agent !== "human" && body.from_agent !== "hub",
-    "from_agent may not be human or hub",
+    ({ from_agent }) => !posesAsPerson(from_agent),
+    "from_agent may not be human or hub, nor look like it",
   );
 export type DeliverLocally = z.infer<typeof DeliverLocally>;
 
@@ -85,7 +100,7 @@ export const ToolCall = z.object({
   session_id: SessionId.optional(),
   /** made once per call and kept on retries */
   message_id: MessageId.optional(),
-  arguments: z.unknown(),
+  arguments: z.unknown().default({}),
 });
 export type ToolCall = z.infer<typeof ToolCall>;
 

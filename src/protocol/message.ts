@@ -1,5 +1,6 @@
 // A message, its states and what a sender is told. The one source of these shapes.
 import { z } from "zod";
+import { IntercomError } from "./errors.ts";
 import { MessageId, ThreadId } from "./ids.ts";
 
 export const MessageType = z.enum(["ask", "send", "response", "start_agent", "status", "chat"]);
@@ -50,6 +51,17 @@ export const Message = z.object({
 });
 export type Message = z.infer<typeof Message>;
 
+/** Throws for a text that nobody may send: an empty one, or one above `limits.message_bytes` of UTF-8. */
+export function checkText(message: string, limitBytes: number): void {
+  if (message.trim() === "") throw new IntercomError("bad_request", "the message is empty");
+  const bytes = Buffer.byteLength(message, "utf8");
+  if (bytes > limitBytes)
+    throw new IntercomError(
+      "message_too_large",
+      `the message has ${bytes} bytes; at most ${limitBytes} are allowed`,
+    );
+}
+
 /** One line of a session's inbox file; `read` flips in place. `local`: put there by a local script, not the hub. */
 export const InboxRecord = z.object({
   thread_id: z.string(),
@@ -74,6 +86,8 @@ export const ReadMessage = z.object({
   /** `2 of 3` where a message was too long for one delivery */
   part: z.string().optional(),
   priority: z.literal("high").optional(),
+  /** written by a local script of this user, not sent through the hub: nobody has checked `from_agent` */
+  local: z.literal(true).optional(),
   read: z.literal(true),
 });
 export type ReadMessage = z.infer<typeof ReadMessage>;

@@ -38,7 +38,7 @@ export const missionTools = {
         .default(300)
         .describe("seconds it may run; the machine's own limit stands above it"),
       require_approval: RequireApproval.default("auto").describe(
-        "auto: as the receiving machine's policy says; always: ask a person even where none would be asked; never loosens nothing",
+        "auto: as the receiving machine's policy says; always: ask a person even where none would be asked; never: as auto, for it cannot loosen that policy",
       ),
       mission_id: missionId.optional().describe("continue this finished mission of yours"),
       files: MissionRequest.shape.files.describe(

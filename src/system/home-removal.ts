@@ -4,7 +4,8 @@ import { lstatSync, readdirSync, realpathSync, rmdirSync, rmSync, unlinkSync } f
 import { homedir } from "node:os";
 import { IntercomError } from "../protocol/errors.ts";
 import { privateDirectory } from "./files.ts";
-import { type HomePaths, homePaths } from "./paths.ts";
+import { hasOurName } from "./home.ts";
+import type { HomePaths } from "./paths.ts";
 
 /** Throws where the directory is not plainly a home of ours: somebody else's, open to others, or a person's own. */
 export function refuseForeignHome({ home, machineKey, config, backups }: HomePaths): void {
@@ -33,14 +34,6 @@ export function removeHome(home: string): string[] {
   if (isThere(home)) unlinkSync(home); // it was a link
   return [];
 }
-
-/** `hub.db`, and so `hub.db-wal` and `hub.db.before-7`. */
-function hasOurName(name: string): boolean {
-  return ourNames.some((one) => name === one || name.startsWith(`${one}.`) || name.startsWith(`${one}-`));
-}
-
-const { home: _, ...inside } = homePaths("");
-const ourNames = [...new Set(Object.values(inside).map((path) => path.split("/")[1] ?? path))];
 
 function isThere(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;

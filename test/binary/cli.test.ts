@@ -1,7 +1,7 @@
 // The command line as a person or a script meets it: exit codes, errors in two lines, JSON, help, refusals.
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmod, mkdir, stat } from "node:fs/promises";
-import { Fleet } from "../rig/fleet";
+import { Fleet, type Machine } from "../rig/fleet";
 import { waitFor } from "../rig/wait";
 
 let fleet: Fleet;
@@ -182,6 +182,34 @@ test("join keeps the comments and keys of an existing config.yml", async () => {
   const text = await Bun.file(`${machine.home}/config.yml`).text();
   expect(text).toStartWith("# my notes\nlanguage: fr # French\nlimits:\n  rate: 50\n");
   expect(Bun.YAML.parse(text)).toMatchObject({ hub: { url: fleet.hubUrl }, machine: { id: "noted" } });
+});
+
+test("a home made by hand is made private at its first start; one with a key, or with things of others, is refused as it is", async () => {
+  const byHand = async (name: string, ...files: string[]) => {
+    const machine = fleet.add(name);
+    await mkdir(machine.home);
+    await chmod(machine.home, 0o755);
+    for (const file of files) await Bun.write(`${machine.home}/${file}`, "");
+    return machine;
+  };
+  const mode = async ({ home }: Machine) => ((await stat(home)).mode & 0o777).toString(8);
+  for (const [words, ...files] of [
+    ["standalone --listen 127.0.0.1:0"],
+    ["standalone --listen 127.0.0.1:0", "config.yml"],
+    ["hub --listen 127.0.0.1:0", "config.yml"],
+    ["daemon", "config.yml"],
+  ] as const) {
+    const machine = await byHand(`by-hand-${[words, ...files].join("-").replace(/\W+/g, "-")}`, ...files);
+    const server = await machine.serve(...words.split(" "));
+    expect(await mode(machine)).toBe("700");
+    await server.kill();
+  }
+  for (const file of ["machine.key", "notes.txt"]) {
+    const machine = await byHand(`open-${file}`, file);
+    const { code, err } = await machine.run(["standalone", "--listen", "127.0.0.1:0"]);
+    expect([code, err]).toEqual([1, expect.stringContaining(`chmod 700 ${machine.home}`)]);
+    expect(await mode(machine)).toBe("755");
+  }
 });
 
 test("secrets are private: the home, the key and the databases; a key that others can read is refused", async () => {

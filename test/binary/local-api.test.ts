@@ -125,6 +125,13 @@ const bad: [string, string, unknown][] = [
   ["deliver to nobody", "/api/session/deliver", letter],
   ["deliver as the person", "/api/session/deliver", { project: "p", ...letter, from_agent: "human" }],
   ["deliver as the hub", "/api/session/deliver", { project: "p", ...letter, from_agent: "hub" }],
+  ...["Human", " human", "human@s-x", "human/x", "hu\u{200b}man", "HUB"].map(
+    (from_agent): (typeof bad)[number] => [
+      `deliver as ${JSON.stringify(from_agent)}`,
+      "/api/session/deliver",
+      { project: "p", ...letter, from_agent },
+    ],
+  ),
   ["deliver with a bad time", "/api/session/deliver", { project: "p", ...letter, timestamp: "yesterday" }],
   [
     "deliver without a message",
@@ -145,6 +152,26 @@ for (const [what, path, body] of bad)
     });
     expect((await limn.local("GET", "/api/sessions")).body).toEqual(before);
   });
+
+test("what a local script delivers: the limit of every message, a time of any zone, and the agent learns who wrote it", async () => {
+  const agent = await limn.agent("scripts");
+  const deliver = (more: object) =>
+    limn.local("POST", "/api/session/deliver", { project: "scripts", ...letter, ...more });
+  for (const message of ["x".repeat(65_537), "é".repeat(32_769)])
+    expect(await deliver({ message })).toMatchObject({
+      status: 413,
+      body: { error: { code: "message_too_large", message: expect.stringContaining("at most 65536") } },
+    });
+  expect((await deliver({ message: "é".repeat(32_768) })).status).toBe(200);
+  const { messages } = await agent.call("intercom_check_inbox");
+  expect(messages).toMatchObject([{ from_agent: "other/place", local: true }]);
+  expect(
+    (await deliver({ timestamp: "2026-12-01T01:30:00+01:30", thread_id: "t-0123456789ac" })).status,
+  ).toBe(200);
+  expect((await agent.call("intercom_check_inbox")).messages.at(-1)?.timestamp).toBe(
+    "2026-12-01T00:00:00.000Z",
+  );
+});
 
 test("only this user can reach the socket, and nothing listens on TCP but the hub", async () => {
   expect(((await stat(`${limn.home}/run`)).mode & 0o777).toString(8)).toBe("700");

@@ -221,6 +221,21 @@ describe("the tools", () => {
     }
   });
 
+  test("a call without arguments is one with none, as clients send it", async () => {
+    await using server = StdioServer.start({ env: limn.env, cwd: project });
+    await server.ask(1, "initialize", client);
+    server.send({ method: "notifications/initialized" });
+    for (const [id, name] of [
+      [2, "intercom_check_inbox"],
+      [3, "intercom_list_agents"],
+    ] as const) {
+      const { result } = await server.ask(id, "tools/call", { name });
+      expect([name, result.isError, result.structuredContent.error]).toEqual([name, undefined, undefined]);
+    }
+    const { result } = await server.ask(4, "tools/call", { name: "intercom_chat" });
+    expect(result.structuredContent.error).toContain("to");
+  });
+
   test("inbox_waiting counts the mail that waits, and is absent when none does", async () => {
     expect((await call("intercom_list_agents")).answer.inbox_waiting).toBeUndefined();
     for (const thread_id of ["t-00000000000a", "t-00000000000b"])

@@ -18,7 +18,7 @@ function scene() {
   const outbox = Outbox.open(`${root}/outbox.jsonl`);
   const register = () =>
     sessions.register({ pid: process.pid, project: "p", agent: "claude", native_session_id: "n-1" });
-  return { state, sessions, outbox, register, arrivals: new Arrivals(sessions, outbox) };
+  return { state, sessions, outbox, register, arrivals: new Arrivals(sessions, outbox, 65_536) };
 }
 
 const deliver = (session_id: string, n: number) => ({

@@ -44,7 +44,7 @@ function home() {
     });
     sessions.restore();
     const outbox = Outbox.open(paths.outbox);
-    const arrivals = new Arrivals(sessions, outbox);
+    const arrivals = new Arrivals(sessions, outbox, 65_536);
     const asked: Ask[] = [];
     const link = {
       linked: true,

@@ -49,7 +49,7 @@ function scene(answer: (op: string, input: never) => unknown = () => ({})) {
   const parts = { link: link as unknown as Link, outbox, sessions };
   const sender = new Sender({
     ...parts,
-    arrivals: new Arrivals(sessions, outbox),
+    arrivals: new Arrivals(sessions, outbox, 65_536),
     machine: "atlas",
     messageBytes: 65_536,
     beforeRoute: async () => {},

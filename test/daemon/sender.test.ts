@@ -62,7 +62,7 @@ async function scene(answer: (route: Route) => Answer | undefined) {
     link,
     outbox,
     sessions,
-    arrivals: new Arrivals(sessions, outbox),
+    arrivals: new Arrivals(sessions, outbox, 65_536),
     machine: "atlas",
     messageBytes: 1000,
     beforeRoute: () => presence.taken(),

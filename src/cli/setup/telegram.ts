@@ -3,7 +3,7 @@
 import { IntercomError } from "../../protocol/errors.ts";
 import { type Config, inspectConfig } from "../../system/config.ts";
 import { type ConfigValue, setConfigKeys } from "../../system/config-edit.ts";
-import { privateDirectory } from "../../system/files.ts";
+import { privateHome } from "../../system/home.ts";
 import { homePaths } from "../../system/paths.ts";
 import { askDaemon } from "../access.ts";
 import { examineTelegram } from "../doctor/telegram.ts";
@@ -43,7 +43,7 @@ export async function telegramStep(wish: {
     changes: names.length === 0 ? [] : [`${config}: ${names.join(", ")}`],
     found,
     run: async () => {
-      privateDirectory(homePaths().home);
+      privateHome(homePaths());
       setConfigKeys(config, due);
       return (await runsAlready())
         ? ["the hub that runs uses this after a restart: ai-intercom service restart"]
