@@ -1,6 +1,6 @@
 // The link to the hub: dials, greets, asks and answers, and dials again with growing pauses. It never gives up;
 // `state` says why it is not linked. What must survive a break is the outbox's business, not the link's.
-import { errorFromBody, IntercomError, toIntercomError } from "../protocol/errors.ts";
+import { errorFromBody, hintFor, IntercomError, toIntercomError } from "../protocol/errors.ts";
 import type { HubInput, HubOperation } from "../protocol/hub-api.ts";
 import {
   type AnswerFrame,
@@ -143,7 +143,15 @@ export class Link {
     return new IntercomError(
       "hub_unreachable",
       `no link to the hub at ${this.#options.access().url}${this.reason ? `: ${this.reason}` : ""}`,
+      { hint: this.#wayBack() },
     );
+  }
+
+  /** The hub may be another machine's: to start one here is no way back to it, and none where it turned us away. */
+  #wayBack(): string | undefined {
+    if (this.state === "pending" || this.state === "denied" || this.state === "revoked")
+      return hintFor(`machine_${this.state}`);
+    return "is the hub running? start it on its own host: ai-intercom standalone";
   }
 
   async #run(): Promise<void> {

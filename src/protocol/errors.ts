@@ -124,8 +124,7 @@ export class IntercomError extends Error {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = "IntercomError";
     this.code = code;
-    const kind: Kind = errorTable[code];
-    this.hint = options.hint ?? kind.hint;
+    this.hint = options.hint ?? hintFor(code);
   }
 
   get httpStatus(): number {
@@ -139,6 +138,12 @@ export class IntercomError extends Error {
   body(): ErrorBody {
     return { error: { code: this.code, message: this.message, ...(this.hint ? { hint: this.hint } : {}) } };
   }
+}
+
+/** What to try where an error of this code says nothing else. */
+export function hintFor(code: ErrorCode): string | undefined {
+  const kind: Kind = errorTable[code];
+  return kind.hint;
 }
 
 /** What the operating system says of files, in words, and what to try. */

@@ -131,7 +131,11 @@ test("a machine without a code waits for a person; approve lets it in, deny and 
   await waitFor("the request", async () => (await late.json("status")).link === "pending");
   const listed = (await limn().json("machines")).machines.find((one: { id: string }) => one.id === "late");
   expect(listed).toMatchObject({ status: "pending", fingerprint: (await late.json("status")).fingerprint });
-  expect((await late.run(["agents"])).code).toBe(3);
+  const waiting = await late.run(["agents"]);
+  expect([waiting.code, waiting.err]).toEqual([
+    3,
+    expect.stringContaining("a person approves it at the hub"),
+  ]);
   expect((await limn().run(["machines", "approve", "late"])).code).toBe(0);
   await late.linked();
   expect((await late.run(["agents"])).code).toBe(0);
@@ -141,6 +145,7 @@ test("a machine without a code waits for a person; approve lets it in, deny and 
   const refused = await agent.call("intercom_chat", { to: "limn/anything", message: "hi" });
   expect(refused).toMatchObject({ status: "error" });
   expect((await late.json("status")).outbox).toBe(0);
+  expect((await late.run(["agents"])).err).toContain("new invite code, then: ai-intercom join CODE");
   expect((await limn().run(["machines", "approve", "nobody"])).err).toContain('"nobody"');
 });
 
