@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { Daemon } from "../daemon/daemon.ts";
 import { Hub, type Starter } from "../hub/hub.ts";
 import { IntercomError } from "../protocol/errors.ts";
-import { type Config, defaultHubUrl, describeConfig, loadConfig } from "../system/config.ts";
+import { type Config, defaultHubUrl, describeConfig, inspectConfig, loadConfig } from "../system/config.ts";
 import { privateDirectory } from "../system/files.ts";
 import { privateHome } from "../system/home.ts";
 import { loadOrCreateMachineKey } from "../system/keys.ts";
@@ -96,7 +96,8 @@ export const daemon = command({
     await using _running = await Daemon.start({
       config: settings,
       paths,
-      readHubUrl: () => settingsOf(args).hub.url,
+      // again and again: the unknown keys were named at the start
+      readHubUrl: () => inspectConfig(args.config === undefined ? {} : { file: args.config }).config.hub.url,
       restart,
     });
     print(
@@ -149,18 +150,16 @@ function refuseJoined({ mode, hub }: Config, file: string): void {
   });
 }
 
-function settingsOf(args: { config?: string; listen?: string }): Config {
-  const settings = loadConfig(args.config === undefined ? {} : { file: args.config });
-  if (args.listen === undefined) return settings;
+function settingsOf({ config, listen }: ServerArgs): Config {
+  const source = config === undefined ? {} : { file: config };
+  if (listen === undefined) return loadConfig(source);
+  inspectConfig(source); // what is wrong without --listen is the file's error; its warnings come below
   try {
-    return loadConfig({
-      ...(args.config === undefined ? {} : { file: args.config }),
-      env: { ...process.env, AI_INTERCOM_HUB_LISTEN: args.listen },
-    });
+    return loadConfig({ ...source, env: { ...process.env, AI_INTERCOM_HUB_LISTEN: listen } });
   } catch (error) {
     // it was well without --listen
     if (!(error instanceof IntercomError) || error.code !== "bad_config") throw error;
-    throw new IntercomError("bad_usage", `--listen cannot be "${args.listen}"`, {
+    throw new IntercomError("bad_usage", `--listen cannot be "${listen}"`, {
       hint: "HOST:PORT, for example 127.0.0.1:7700",
       cause: error,
     });

@@ -1,8 +1,10 @@
 // What a message of each kind is answered: by the hub, or here when it waits on this machine's disk; and what its
 // sender is told when the hub refuses it later.
 import type { RouteInput } from "../protocol/hub-api.ts";
+import { threadIdFor } from "../protocol/ids.ts";
 import { ChatAnswer } from "../protocol/message.ts";
-import { MissionAnswer, SendAnswer } from "../protocol/mission.ts";
+import { MissionAnswer } from "../protocol/mission.ts";
+import { copiesAhead, SendAnswer, type Sent, sendAnswer } from "../protocol/send.ts";
 
 export type AnswerKind<A> = {
   read(answer: unknown): A;
@@ -23,14 +25,30 @@ export const chatAnswers: AnswerKind<ChatAnswer> = {
   }),
 };
 
-export const sendAnswers: AnswerKind<SendAnswer> = {
-  read: (answer) => SendAnswer.parse(answer),
-  queued: (input, reason) => ({
-    status: "queued",
-    recipients: [input.to_agent ?? []].flat().map((to) => ({ to, status: "queued", reason })),
-    hint: outHint,
-  }),
-};
+/** `refused`: those of the recipients that this machine could not even read. */
+export const sendAnswers = (refused: Sent[]): AnswerKind<SendAnswer> => ({
+  read: (answer) => {
+    const said = SendAnswer.parse(answer);
+    const recipients = [...said.recipients, ...refused];
+    // a hub from before calls it an error when one of many failed
+    return said.recipients.length > 0 ? sendAnswer(recipients) : { ...said, recipients };
+  },
+  queued: (input, reason) => {
+    const copies = copiesOf(input);
+    const open = copies.filter(({ id }) => id === undefined).map(({ to }) => to);
+    const waiting = copies.map(({ to, id }): Sent => {
+      const ids = id === undefined ? {} : { message_id: id, thread_id: threadIdFor(id) };
+      return { to, status: "queued", ...ids, reason };
+    });
+    const decides = `the hub decides whom ${open.join(", ")} means: no message_id is known for that yet`;
+    return sendAnswer([...waiting, ...refused], open.length > 0 ? `${outHint}; ${decides}` : outHint);
+  },
+});
+
+/** One for each that a `send` names. */
+export function copiesOf({ type, to_agent, payload }: RouteInput): { to: string; id?: string }[] {
+  return type === "send" ? copiesAhead(payload.message_id, [to_agent ?? []].flat()) : [];
+}
 
 export const missionAnswers: AnswerKind<MissionAnswer> = {
   read: (answer) => MissionAnswer.parse(answer),
@@ -89,7 +107,9 @@ function missionNews(input: RouteInput, { status, mission_id, reason, error }: M
 
 function sendNews(input: RouteInput, { recipients, status, error }: SendAnswer): string | undefined {
   const lost = recipients.filter((one) => one.status === "error");
-  if (lost.length > 0)
-    return refusalText(input, lost.map(({ to, reason }) => `${to}: ${reason ?? "refused"}`).join("; "));
+  const why = lost.map(({ to, reason }) => `${to}: ${reason ?? "refused"}`).join("; ");
+  if (lost.length > 0 && lost.length < recipients.length)
+    return `Your message ${input.payload.message_id} was not delivered to all: ${why}. The others have it or will get it: if you send again, then to these only.`;
+  if (lost.length > 0) return refusalText(input, why);
   return status === "error" ? refusalText(input, error ?? "refused") : undefined;
 }

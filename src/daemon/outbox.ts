@@ -9,6 +9,7 @@ import { crashPoint } from "../system/crash-point.ts";
 import { fileSize, replaceFile, syncDirectory, writeAll } from "../system/files.ts";
 import { log } from "../system/log.ts";
 import { setAside } from "../system/set-aside.ts";
+import { copiesOf } from "./answers.ts";
 import { corruptPath, noteLostRoutes } from "./lost-routes.ts";
 
 const Entry = z.discriminatedUnion("kind", [
@@ -27,6 +28,8 @@ export class Outbox {
   readonly #entries: OutboxEntry[];
   /** what is asked of each message that comes or goes, so that no answer walks over all that waits */
   readonly #routes = new Map<string, RouteEntry>();
+  /** the copies of what goes to many, by the ids that their sender was told */
+  readonly #copies = new Map<string, RouteEntry>();
   readonly #senders = new Map<string, number>();
   readonly #returning = new Map<string, number>();
   #bytes: number;
@@ -81,6 +84,11 @@ export class Outbox {
 
   find(messageId: string): RouteEntry | undefined {
     return this.#routes.get(messageId);
+  }
+
+  /** The message to many that has a copy with this id. */
+  findCopy(copyId: string): RouteEntry | undefined {
+    return this.#copies.get(copyId);
   }
 
   /** The messages that wait here and are meant, oldest first. */
@@ -138,8 +146,8 @@ export class Outbox {
       return;
     }
     const { message_id } = entry.input.payload;
-    if (by === 1) this.#routes.set(message_id, entry);
-    else if (this.#routes.get(message_id) === entry) this.#routes.delete(message_id);
+    index(this.#routes, message_id, entry, by);
+    for (const { id } of copiesOf(entry.input)) if (id !== undefined) index(this.#copies, id, entry, by);
     tally(this.#senders, entry.session_id, by);
   }
 
@@ -200,6 +208,11 @@ export class Outbox {
       this.#compactAbove = Math.max(compactAboveBytes, 2 * this.#bytes);
     }
   }
+}
+
+function index(routes: Map<string, RouteEntry>, id: string, entry: RouteEntry, by: 1 | -1): void {
+  if (by === 1) routes.set(id, entry);
+  else if (routes.get(id) === entry) routes.delete(id);
 }
 
 function tally(counts: Map<string, number>, key: string, by: 1 | -1): void {

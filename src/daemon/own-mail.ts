@@ -2,6 +2,7 @@
 // it answers for that without the hub, and says where the hub could not be asked. Anything else is the hub's to answer.
 import { IntercomError } from "../protocol/errors.ts";
 import type { HubOperation } from "../protocol/hub-api.ts";
+import { threadIdFor } from "../protocol/ids.ts";
 import { History, type HistoryMessage, type MessageStatus } from "../protocol/message.ts";
 import type { MissionDetail, MissionHistory } from "../protocol/mission.ts";
 import { missionOf, threadOf } from "./answers.ts";
@@ -12,7 +13,7 @@ export type Fact = Extract<HubOperation, "thread" | "message" | "missions" | "mi
 /** What is asked; `session_id`: only what that session wrote is its own, without it all that this machine's sessions did. */
 export type FactInput = { id?: string; limit?: unknown; session_id?: string };
 export type OwnMailParts = {
-  outbox: Pick<Outbox, "find" | "routesWhere">;
+  outbox: Pick<Outbox, "find" | "findCopy" | "routesWhere">;
   link: Pick<Link, "linked" | "state" | "reason" | "unlinkedSince">;
 };
 
@@ -44,12 +45,13 @@ export async function hubOrOutbox(
 
 /** Undefined: it does not wait here. */
 function ownStatus(parts: OwnMailParts, { id = "", session_id }: FactInput): MessageStatus | undefined {
-  const entry = parts.outbox.find(id);
+  const copyOf = parts.outbox.findCopy(id);
+  const entry = parts.outbox.find(id) ?? copyOf;
   if (!entry || !isOf(entry, session_id)) return undefined;
   const reason = whereItWaits(parts.link);
   return {
     message_id: id,
-    thread_id: threadOf(entry.input) ?? "",
+    thread_id: threadOf(entry.input) ?? (copyOf ? threadIdFor(id) : ""),
     status: "queued",
     states: [{ state: "queued", at: entry.at, reason }],
     ...unasked(parts.link),

@@ -11,8 +11,8 @@ import {
   type MissionRequest,
   type MissionType,
   newMissionId,
-  type SendAnswer,
 } from "../protocol/mission.ts";
+import { checkRecipient, type SendAnswer, type Sent, sendAnswer } from "../protocol/send.ts";
 import { crashPoint } from "../system/crash-point.ts";
 import { log } from "../system/log.ts";
 import { background, backoff, delay } from "../system/wait.ts";
@@ -37,9 +37,6 @@ const firstPauseMs = 200;
 const longestPauseMs = 10_000;
 /** a thread id has 48 random bits, a mission id 24 and its day: more than one double is no accident */
 const idProposals = 3;
-
-/** a project of a machine, every project of one, one project everywhere, everyone */
-const manyPattern = /^(\*|[^/*@\s]+\/\*|\*\/[^/*@\s]+)$/;
 
 type Text = { message_id: string; message: string };
 export type Chat = Text & {
@@ -105,11 +102,15 @@ export class Sender {
     return answer;
   }
 
-  /** News to many, which needs no answer. */
+  /** News to many, which needs no answer. Words that mean nobody take nothing from the others. */
   async tell(session: Session, { to, message, message_id, priority }: News): Promise<SendAnswer> {
-    for (const one of [to].flat()) if (!manyPattern.test(one)) parseAddress(one);
+    const wanted = [...new Set([to].flat())];
+    const refused = wanted.flatMap((one) => refusalOf(one) ?? []);
+    const meant = wanted.filter((one) => refused.every((row) => row.to !== one));
+    if (meant.length === 0) return sendAnswer(refused);
     const payload = { message, message_id, if_no_session: "queue" as const, priority };
-    return this.#send(session, { to_agent: to, type: "send", payload }, sendAnswers);
+    const to_agent = refused.length === 0 ? to : meant;
+    return this.#send(session, { to_agent, type: "send", payload }, sendAnswers(refused));
   }
 
   /** A mission in a project; whoever must approve it is asked by the hub. */
@@ -294,6 +295,17 @@ export class Sender {
       text,
     });
     if (!told) log.warn("a queued message was refused and its sender cannot be told", { message_id, text });
+  }
+}
+
+/** Undefined: it may mean somebody. */
+function refusalOf(to: string): Sent | undefined {
+  try {
+    checkRecipient(to);
+    return undefined;
+  } catch (thrown) {
+    const { message: error, hint } = toIntercomError(thrown);
+    return { to, status: "error", error, ...(hint ? { hint } : {}) };
   }
 }
 

@@ -1,11 +1,10 @@
 // One message to many: whom names and patterns mean, and a copy for each of them, with an id and a thread of its
 // own. Whom it meant is kept with the first try, so that a retry reaches the same ones and each of them once.
-import { createHash } from "node:crypto";
-import { formatAddress, namePattern, nearMatches, parseAddress } from "../protocol/address.ts";
+import { formatAddress, nearMatches, parseAddress } from "../protocol/address.ts";
 import { IntercomError, toIntercomError } from "../protocol/errors.ts";
 import type { RouteInput } from "../protocol/hub-api.ts";
 import { threadIdFor } from "../protocol/ids.ts";
-import type { SendAnswer } from "../protocol/mission.ts";
+import { copyIdFor, isPattern, type SendAnswer, type Sent, sendAnswer } from "../protocol/send.ts";
 import { selfTestProject } from "../protocol/session.ts";
 import type { Target } from "../store/mission-store.ts";
 import type { Project, Recipient, Session } from "../store/store.ts";
@@ -15,7 +14,6 @@ import type { Answer } from "./operations.ts";
 import { isoAt, type Parts } from "./parts.ts";
 import { recipientAt, requireMachine, requireProject, resolve } from "./recipients.ts";
 
-type Sent = SendAnswer["recipients"][number];
 type Placed = Target & { recipient?: Recipient };
 
 export class Broadcasts {
@@ -74,8 +72,7 @@ async function placeOf(parts: Parts, target: Target): Promise<Placed> {
 }
 
 function answerFor(wanted: readonly string[], recipients: Sent[]): SendAnswer {
-  const status = cautious.find((one) => recipients.some((sent) => sent.status === one));
-  if (status) return { status, recipients };
+  if (recipients.length > 0) return sendAnswer(recipients);
   return {
     status: "error",
     recipients,
@@ -84,18 +81,15 @@ function answerFor(wanted: readonly string[], recipients: Sent[]): SendAnswer {
   };
 }
 
-/** Of several the least advanced: no more is claimed than holds for all. */
-const cautious: readonly SendAnswer["status"][] = ["error", "held", "queued", "delivered"];
-
 async function sendOne(
   parts: Parts,
   input: RouteInput,
   from: From,
-  { to, reason, recipient }: Placed,
+  { to, named, reason, recipient }: Placed,
 ): Promise<Sent> {
-  if (recipient === undefined) return { to, status: "error", ...(reason ? { reason } : {}) };
+  if (recipient === undefined) return failed({ to }, reason ?? "nobody is there");
   const { message, message_id, priority, await_delivery } = input.payload;
-  const id = copyId(message_id, to);
+  const id = copyIdFor(message_id, named ?? to);
   const thread_id = threadIdFor(id);
   try {
     const answer = await sendMessage(
@@ -116,23 +110,23 @@ async function sendOne(
       { wait: await_delivery !== false },
     );
     const why = answer.reason ?? answer.error;
-    const status = isSent(answer.status) ? answer.status : "error";
+    const { status } = answer;
+    if (!isSent(status)) return failed({ to, message_id: id, thread_id }, why ?? status);
     return { to, status, message_id: id, thread_id, ...(why ? { reason: why } : {}) };
   } catch (thrown) {
     // one that cannot be reached takes nothing from the others
     const error = toIntercomError(thrown);
     if (error.code === "internal") throw error;
-    return { to, status: "error", reason: error.message };
+    return failed({ to }, error.message);
   }
+}
+
+function failed(about: Pick<Sent, "to" | "message_id" | "thread_id">, error: string): Sent {
+  return { ...about, status: "error", reason: error, error };
 }
 
 function isSent(status: string): status is Sent["status"] {
   return status === "delivered" || status === "queued" || status === "held";
-}
-
-/** The same for every try, another for every recipient. */
-function copyId(messageId: string, to: string): string {
-  return `send-${createHash("sha256").update(`${messageId}\0${to}`).digest("hex").slice(0, 32)}`;
 }
 
 type Known = { projects: Project[]; open: Session[]; machines: string[] };
@@ -151,10 +145,17 @@ async function expand(parts: Parts, wanted: readonly string[], from: From): Prom
     ),
   };
   const targets = new Map<string, Target>();
-  for (const text of new Set(wanted)) {
-    const found = text.includes("*") ? matching(known, text, from) : await named(parts, known, text, from);
-    for (const target of found) if (!targets.has(target.to)) targets.set(target.to, target);
+  const texts = [...new Set(wanted)];
+  for (const text of texts.filter((one) => !one.includes("*"))) {
+    const found = await named(parts, known, text, from);
+    const [first, ...more] = found.filter(({ to }) => !targets.has(to));
+    if (first) targets.set(first.to, first.to === text ? first : { ...first, named: text });
+    for (const target of more) targets.set(target.to, target);
   }
+  // behind the names, whose copies have an id that their sender may know already
+  const patterns = texts.filter((one) => one.includes("*"));
+  for (const target of patterns.flatMap((text) => matching(known, text, from)))
+    if (!targets.has(target.to)) targets.set(target.to, target);
   return [...targets.values()];
 }
 
@@ -180,10 +181,8 @@ async function named(parts: Parts, known: Known, text: string, from: From): Prom
 }
 
 function matching(known: Known, text: string, from: From): Target[] {
-  const [machine = "", project = "*", ...rest] = text === "*" ? ["*", "*"] : text.split("/");
-  const wellFormed = [machine, project].every((part) => part === "*" || namePattern.test(part));
-  if (rest.length > 0 || !wellFormed)
-    return [{ to: text, reason: "patterns are machine/*, */project and *" }];
+  if (!isPattern(text)) return [{ to: text, reason: "patterns are machine/*, */project and *" }];
+  const [machine = "", project = "*"] = text.split("/");
   if (machine !== "*" && !known.machines.includes(machine))
     return [nobody(text, `no machine named "${machine}" is enrolled`, nearMatches(machine, known.machines))];
   const meant = known.projects.filter(

@@ -10,6 +10,7 @@ import type { JoinOutcome, Machine } from "../store/store.ts";
 import { fingerprint } from "../system/keys.ts";
 import { log } from "../system/log.ts";
 import { type HttpRequest, verifyRequest } from "../system/signature.ts";
+import { readInput } from "./input.ts";
 import { isoAt, type Parts } from "./parts.ts";
 import { RateLimit } from "./rate.ts";
 
@@ -52,10 +53,7 @@ export class Enrolment {
 
   /** `from`: the network address of the asker, for the limit on wrong codes. */
   async join(request: HttpRequest, body: unknown, from: string): Promise<JoinAnswer> {
-    const parsed = JoinInput.safeParse(body);
-    if (!parsed.success)
-      throw new IntercomError("bad_request", parsed.error.issues[0]?.message ?? "unreadable join request");
-    const input = parsed.data;
+    const input = readInput(JoinInput, body);
     // A replayed join does nothing new: the same key again, and a code that is used up.
     await verifyRequest(request, async (machine) => presentedKey(machine, input), this.#parts.now());
     if (!(await this.#isKnown(input))) this.#refuseGuesser(from);

@@ -9,11 +9,16 @@ export function json(value: unknown, status = 200): Response {
   return Response.json(value, { status, headers: { "cache-control": "no-store" } });
 }
 
+/** over TCP asks a program of somebody's own, to which our commands' help says nothing; the socket is our commands' */
+const requestHint = "the routes and what they take stand in docs/architecture.md (The hub's HTTP)";
+
 /** The one place where an error becomes HTTP. */
-export function errorResponse(thrown: unknown): Response {
+export function errorResponse(thrown: unknown, door: "tcp" | "socket"): Response {
   const error = toIntercomError(thrown);
   if (error.code === "internal") log.error("a request failed", { error });
-  return json(error.body(), error.httpStatus);
+  if (door === "socket" || error.code !== "bad_request" || error.hasOwnHint)
+    return json(error.body(), error.httpStatus);
+  return json({ error: { ...error.body().error, hint: requestHint } }, error.httpStatus);
 }
 
 /** The whole body, or `message_too_large` as soon as it is longer than allowed. */

@@ -7,6 +7,7 @@ import { decideApproval, listApprovals, revokeGrant } from "./approvals.ts";
 import { sendCanary } from "./canary.ts";
 import type { Enrolment } from "./enrolment.ts";
 import { listFeedback, takeFeedback } from "./feedback.ts";
+import { readInput } from "./input.ts";
 import { listAgents, listMachines } from "./listing.ts";
 import type { Logins } from "./logins.ts";
 import { releaseThread } from "./loop-guard.ts";
@@ -114,15 +115,8 @@ function isOperation(op: string): op is HubOperation {
 
 function parse<O extends HubOperation>(op: O, payload: unknown): HubParsed<O> {
   const schema: z.ZodType = hubOperations[op].input;
-  const parsed = schema.safeParse(payload ?? {});
   // The boundary: zod has just checked that this is what the table says.
-  if (parsed.success) return parsed.data as HubParsed<O>;
-  const [issue] = parsed.error.issues;
-  const where = issue?.path.join(".");
-  throw new IntercomError(
-    "bad_request",
-    `${where ? `${where}: ` : ""}${issue?.message ?? "unreadable input"}`,
-  );
+  return readInput(schema, payload ?? {}) as HubParsed<O>;
 }
 
 function nameOf(asker: Asker): string {

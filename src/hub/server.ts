@@ -53,7 +53,7 @@ export class Server {
       const visit = { request, url, door, server };
       return (await this.#openRoute(visit)) ?? (await this.#closedRoute(visit));
     } catch (error) {
-      return errorResponse(error);
+      return errorResponse(error, door);
     }
   }
 

@@ -135,6 +135,12 @@ export class IntercomError extends Error {
     return errorTable[this.code].exit;
   }
 
+  /** The hint says something of this error alone, not of its code. */
+  get hasOwnHint(): boolean {
+    const kind: Kind = errorTable[this.code];
+    return this.hint !== kind.hint;
+  }
+
   body(): ErrorBody {
     return { error: { code: this.code, message: this.message, ...(this.hint ? { hint: this.hint } : {}) } };
   }

@@ -14,8 +14,8 @@ import {
   MissionRequest,
   MissionStatus,
   RequireApproval,
-  SendAnswer,
 } from "./mission.ts";
+import { SendAnswer } from "./send.ts";
 import { failure, message, type ToolDefinition, waiting } from "./tool-fields.ts";
 
 const missionId = MissionId.describe("for example m-20261122-1a2b3c");
@@ -69,7 +69,7 @@ export const missionTools = {
   intercom_send: {
     title: "Tell many",
     description:
-      "Tell one or many agents something that needs no answer: news, a warning, a result. Goes to every open session of each recipient, and is kept for the next one where none is open. Use intercom_chat for anything you want an answer to. The answer says for each recipient what is proved (delivered, queued, held, error).",
+      "Tell one or many agents something that needs no answer: news, a warning, a result. Goes to every open session of each recipient, and is kept for the next one where none is open. Use intercom_chat for anything you want an answer to. The answer says for each recipient what is proved (delivered, queued, held, error). Where some failed, send again to those only.",
     input: z.object({
       to: z
         .union([z.string(), z.array(z.string()).min(1).max(1000)])

@@ -368,20 +368,3 @@ export const StoredFeedback = Feedback.extend({
   timestamp: Timestamp,
 });
 export type StoredFeedback = z.infer<typeof StoredFeedback>;
-
-/** What `intercom_send` answers: each recipient's own truth. `status` is the least advanced of them. */
-export const SendAnswer = z.object({
-  status: z.enum(["delivered", "queued", "held", "error"]),
-  recipients: z.array(
-    z.object({
-      to: z.string(),
-      status: z.enum(["delivered", "queued", "held", "error"]),
-      message_id: z.string().optional(),
-      thread_id: z.string().optional(),
-      reason: z.string().optional(),
-    }),
-  ),
-  error: z.string().optional(),
-  hint: z.string().optional(),
-});
-export type SendAnswer = z.infer<typeof SendAnswer>;

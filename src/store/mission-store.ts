@@ -119,8 +119,11 @@ export type MissionStep = { place: string } & (
   | { kind: "entry"; run: number; entry: MissionEntry }
 );
 
-/** Whom a `send` meant when it was first made: a retry means the same. `reason`: why one gets nothing. */
-export type Target = { to: string; reason?: string };
+/**
+ * Whom a `send` meant when it was first made: a retry means the same. `reason`: why one gets nothing. `named`: the words
+ * that meant it first, of which the id of its copy is made; else `to`.
+ */
+export type Target = { to: string; named?: string; reason?: string };
 
 export interface MissionStore {
   // missions.ts

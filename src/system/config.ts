@@ -18,9 +18,13 @@ const HostPort = z
   .refine((text) => Number(text.slice(text.lastIndexOf(":") + 1)) <= 65535, "a port is at most 65535");
 const HttpUrl = z.url({ protocol: /^https?$/, error: "write a URL that starts with http:// or https://" });
 const path = z.string().min(1);
-const count = (fallback: number) => z.coerce.number().int().positive().default(fallback);
+const number = (error: string) => z.coerce.number({ error }).int(error);
+const count = (fallback: number) => {
+  const allowed = "write a whole number above 0";
+  return number(allowed).positive(allowed).default(fallback);
+};
 
-const Project = z.strictObject({
+const Project = z.object({
   id: Name.optional(),
   path,
   description: z.string().default(""),
@@ -29,7 +33,7 @@ const Project = z.strictObject({
 });
 
 /** YAML gives booleans, the environment words: true/false, yes/no, on/off, 1/0. */
-const flag = z.union([z.boolean(), z.stringbool()]);
+const flag = z.union([z.boolean(), z.stringbool()], { error: "write true or false" });
 
 /** A directory; `~/` is the person's own. Relative to what would nobody know, so it must be absolute. */
 const directory = z
@@ -38,7 +42,7 @@ const directory = z
   .refine((text) => text.startsWith("/"), "write an absolute path, or one that starts with ~/");
 
 /** One way to run an agent for a mission. No shell: each argument is one word of its command line. */
-const LaunchCommand = z.strictObject({
+const LaunchCommand = z.object({
   /** looked for in the daemon's PATH, never in a project */
   command: z
     .string()
@@ -81,11 +85,9 @@ export const Config = z.object({
         .string()
         .optional()
         .describe("path of the hub's SQLite database (default: hub.db in the home)"),
-      keep_days: z.coerce
-        .number()
-        .int()
-        .nonnegative()
-        .max(36_500)
+      keep_days: number("write a whole number of days")
+        .nonnegative("write 0 or more days")
+        .max(36_500, "write at most 36500 days")
         .default(90)
         .describe("days that finished threads and ended sessions are kept; 0: for ever"),
       allowed_hosts: z.array(z.string()).default([]).describe("further Host names the hub answers to"),
@@ -150,16 +152,14 @@ export const Config = z.object({
         .regex(/^\d+:[A-Za-z0-9_-]+$/, "a bot token looks like 123456:ABC…, as @BotFather gives it")
         .optional()
         .describe("of the hub's bot; without it there is no Telegram"),
-      supergroup_id: z.coerce
-        .number()
-        .int()
+      supergroup_id: number("write a whole number, for example -1001234567890")
         .optional()
         .describe("the chat in which everything is shown; a supergroup with topics, or a plain group"),
       api_root: HttpUrl.default("https://api.telegram.org").describe("where the Bot API is reached"),
       security: z
         .object({
           allowed_users: z
-            .array(z.coerce.number().int().positive())
+            .array(number("write a user's id, a whole number").positive("write a user's id, above 0"))
             .default([])
             .describe("ids of the users the bot obeys; TELEGRAM_OWNER_ID adds one"),
           restrict_to_supergroup: flag.default(true).describe("obey in the supergroup only"),
@@ -282,6 +282,14 @@ function parseYaml(file: string, text: string): Record<string, unknown> {
   throw new IntercomError("bad_config", `${file} must hold keys and values, not a single value or list`);
 }
 
+/** `hub.store`: the address of a database may hold a password */
+const secretKeys = ["telegram.bot_token", "metrics.token", "hub.store"];
+
+/** A secret, or what a file whose shape is wrong has in the place of a section with one: that is never shown. */
+function mayHoldSecret(key: string): boolean {
+  return secretKeys.some((secret) => secret === key || secret.startsWith(`${key}.`));
+}
+
 function holdsSecret({ telegram, metrics }: Record<string, unknown>): boolean {
   return (isRecord(telegram) && "bot_token" in telegram) || (isRecord(metrics) && "token" in metrics);
 }
@@ -299,7 +307,7 @@ function badValue(
     raw,
   );
   const source = fromEnvironment.get(key) ?? file;
-  const shown = /telegram|token|key|secret/.test(key) ? "its value" : JSON.stringify(value);
+  const shown = mayHoldSecret(key) ? "its value" : JSON.stringify(value);
   return new IntercomError("bad_config", `${source}: ${key} cannot be ${shown}: ${issue?.message}`, {
     hint: `correct ${key} in ${source}`,
   });
@@ -368,14 +376,21 @@ function unwrap(schema: unknown): unknown {
   return schema;
 }
 
-function unknownKeys(raw: Record<string, unknown>, schema: z.ZodObject, prefix: string): string[] {
-  return Object.entries(raw).flatMap(([name, value]) => {
-    const inner = unwrap(schema.shape[name]);
-    if (inner === undefined) return [prefix + name];
-    return inner instanceof z.ZodObject && isRecord(value)
-      ? unknownKeys(value, inner, `${prefix}${name}.`)
-      : [];
-  });
+/** `projects.0.foo`: in lists and in what has names of the person's choice too. */
+function unknownKeys(value: unknown, given: unknown, prefix: string): string[] {
+  const schema = unwrap(given);
+  if (schema instanceof z.ZodArray && Array.isArray(value))
+    return value.flatMap((item, at) => unknownKeys(item, schema.element, `${prefix}${at}.`));
+  if (!isRecord(value)) return [];
+  const entries = Object.entries(value);
+  if (schema instanceof z.ZodRecord)
+    return entries.flatMap(([name, item]) => unknownKeys(item, schema.valueType, `${prefix}${name}.`));
+  if (!(schema instanceof z.ZodObject)) return [];
+  return entries.flatMap(([name, item]) =>
+    Object.hasOwn(schema.shape, name)
+      ? unknownKeys(item, schema.shape[name], `${prefix}${name}.`)
+      : [prefix + name],
+  );
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -241,6 +241,17 @@ test("a wrong configuration value names the key, the value and what is allowed",
   expect(err).toMatch(/AI_INTERCOM_LANGUAGE: language cannot be "de".*en.*fr/);
 });
 
+test("keys that nobody knows: one warning each, and standalone runs", async () => {
+  await using other = await Fleet.empty();
+  const machine = other.add("misspelt");
+  await machine.configure({ foo: 1, projects: [{ path: "/srv/a", colour: "red" }] });
+  const server = await machine.serve("standalone", "--listen", "127.0.0.1:0");
+  expect(server.log().match(/unknown key \S+/g)).toEqual([
+    "unknown key foo",
+    "unknown key projects.0.colour",
+  ]);
+});
+
 test("a second daemon or standalone in the same home is refused and disturbs nothing", async () => {
   for (const words of [["daemon"], ["standalone", "--listen", "127.0.0.1:0"]]) {
     const { code, err } = await limn().run(words);

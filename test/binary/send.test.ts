@@ -38,7 +38,7 @@ test("to many: each recipient's own truth; open sessions get it at once, the oth
     human: "delivered",
     "atlas/nothing": "error",
   });
-  expect(answer.status).toBe("error");
+  expect(answer).toMatchObject({ status: "queued", hint: expect.stringMatching(/^failed: atlas\/nothing;/) });
   const refused = (answer.recipients as ToolResult[]).find(({ to }) => to === "atlas/nothing");
   expect(refused?.reason).toContain('no project named "nothing"');
   expect(await mnemos.read()).toEqual(["deploy at five"]);
@@ -84,15 +84,78 @@ test("high priority stands in the header, low and normal do not; both are kept i
   ]);
 });
 
+test("a malformed address in a list takes nothing from the others", async () => {
+  const answer = await send(["limn/mnemos", "zz", `${"x".repeat(300)}/*`, "limn/nope"], "all the same");
+  expect(byName(answer)).toMatchObject({ "limn/mnemos": "delivered", zz: "error", "limn/nope": "error" });
+  expect(answer.status).toBe("delivered");
+  expect(answer.error).toBeUndefined();
+  expect(answer.hint).toMatch(/^failed: limn\/nope, zz, x+\/\*; if you send again, then to these only/);
+  const malformed = (answer.recipients as ToolResult[]).find(({ to }) => to === "zz");
+  expect(malformed).toEqual({
+    to: "zz",
+    status: "error",
+    error: '"zz" is not an address',
+    hint: expect.stringContaining("machine/project"),
+  });
+  expect(await mnemos.read()).toEqual(["all the same"]);
+});
+
 test("nobody there, wrong words: an answer in the tool's own shape", async () => {
   for (const to of ["nowhere/*", "*/nothing", "limn/mnemo"]) {
     const answer = await send(to, "x");
     expect(answer).toMatchObject({ status: "error", recipients: [{ to, status: "error" }] });
   }
-  expect(await send("a b", "x")).toMatchObject({
+  const bad = {
     status: "error",
-    recipients: [],
-    error: expect.any(String),
+    error: expect.stringContaining("is not an address"),
+    hint: expect.any(String),
+  };
+  expect(await send("a b", "x")).toMatchObject({ ...bad, recipients: [{ to: "a b", ...bad }] });
+  expect(await send(["a b", "zz"], "x")).toMatchObject({
+    status: "error",
+    recipients: [
+      { to: "a b", ...bad },
+      { to: "zz", ...bad },
+    ],
   });
   expect(await send([], "x")).toMatchObject({ status: "error", recipients: [] });
+});
+
+test("the hub is away: each copy has its id at once, and goes by it before and after the hub is back", async () => {
+  await using own = await missionFleet();
+  const limn = own.machine("limn");
+  const far = await own.machine("atlas").agent("website");
+  const near = await limn.agent("mnemos");
+  await limn.crash();
+  await waitFor(
+    "atlas to notice",
+    async () => (await own.machine("atlas").json("status")).link === "connecting",
+  );
+  const to = ["limn/mnemos", "human", "*/website", "zz"];
+  const answer = await far.call("intercom_send", { to, message: "while you were out" });
+  expect(answer).toMatchObject({
+    status: "queued",
+    hint: expect.stringMatching(/^failed: zz;.*the hub decides whom \*\/website means/),
+  });
+  expect(byName(answer)).toEqual({
+    "limn/mnemos": "queued",
+    human: "queued",
+    "*/website": "queued",
+    zz: "error",
+  });
+  const ids = (answer.recipients as ToolResult[]).flatMap(({ message_id }) => message_id ?? []);
+  expect(ids.length).toBe(2);
+  for (const message_id of ids)
+    expect(await far.call("intercom_status", { message_id })).toMatchObject({
+      message_id,
+      status: "queued",
+      states: [{ state: "queued", reason: expect.stringContaining("outbox") }],
+    });
+  await limn.serve("standalone", "--listen", new URL(own.hubUrl).host);
+  for (const message_id of ids)
+    await waitFor("its delivery at the hub", async () => {
+      const { status, states } = await far.call("intercom_status", { message_id });
+      return states?.some(({ state }: ToolResult) => state === "delivered") || Promise.reject(status);
+    });
+  expect(await near.read()).toEqual(["while you were out"]);
 });

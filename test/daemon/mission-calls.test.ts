@@ -319,7 +319,9 @@ test("what was queued here and then refused reaches its sender, once and by name
     `Your mission ${mission_id} in limn/mnemos was not started: no agent may be started there`,
   );
   expect(unknown).toEndWith("in limn/mnemo was not started: no such project");
-  expect(lost).toBe("Your message msg-3 to limn/* was not delivered: limn/b: its inbox is full");
+  expect(lost).toBe(
+    "Your message msg-3 was not delivered to all: limn/b: its inbox is full. The others have it or will get it: if you send again, then to these only.",
+  );
   expect(session.inbox.records()).toHaveLength(3);
 });
 
@@ -345,6 +347,36 @@ test("a mission id that is taken: another is proposed; who was told the first on
   );
 });
 
+test("what cannot be meant takes nothing from the others: here, at a hub that is away, and where nobody else is meant", async () => {
+  let recipients = [{ to: "limn/a@s-2", status: "delivered" }];
+  const { asked, calls, session, away } = scene(() => ({
+    status: recipients.length > 0 ? "delivered" : "error",
+    recipients,
+    ...(recipients.length > 0 ? {} : { error: "nobody but the sender is meant by limn/*" }),
+  }));
+  const send = (id: string) => calls.send(news({ to: ["limn/*", "limn"], message: id }), call(session, id));
+  expect(await send("msg-1")).toMatchObject({
+    status: "delivered",
+    hint: expect.stringMatching(/^failed: limn; if you send again, then to these only/),
+    recipients: [{ status: "delivered" }, { to: "limn", status: "error" }],
+  });
+  expect(asked[0]?.input.to_agent).toEqual(["limn/*"]);
+  recipients = [];
+  expect(await send("msg-2")).toMatchObject({
+    status: "error",
+    error: "nobody but the sender is meant by limn/*",
+    recipients: [{ to: "limn", status: "error" }],
+  });
+  away();
+  expect(await send("msg-3")).toMatchObject({
+    status: "queued",
+    recipients: [
+      { to: "limn/*", status: "queued" },
+      { to: "limn", status: "error" },
+    ],
+  });
+});
+
 test("nothing is sent of what cannot be meant", async () => {
   const { asked, calls, session } = scene();
   const about = call(session, "msg-1");
@@ -354,9 +386,13 @@ test("nothing is sent of what cannot be meant", async () => {
     [calls.ask(ask({ to: "limn", message: "x" }), about), "is not an address"],
     [calls.ask(ask({ to: "limn/mnemos", message: "  " }), about), "the message is empty"],
     [calls.ask(ask({ to: "limn/mnemos", message: "x".repeat(65_537) }), about), "at most 65536"],
-    [calls.send(news({ to: ["limn/*", "limn"], message: "x" }), about), "is not an address"],
-    [calls.send(news({ to: "*/*", message: "x" }), about), "is not an address"],
   ] as const)
     expect(await work.catch((error: Error) => error.message)).toContain(message);
+  const refused = { status: "error", error: expect.stringContaining("is not an address") };
+  for (const to of ["limn", "*/*", "li*/a"])
+    expect(await calls.send(news({ to, message: "x" }), about)).toMatchObject({
+      ...refused,
+      recipients: [{ to, ...refused }],
+    });
   expect(asked).toEqual([]);
 });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { hubOperations, hubRoutes } from "../../src/protocol/hub-api.ts";
 import { version } from "../../src/protocol/version.ts";
 import { signRequest } from "../../src/system/signature.ts";
-import { Peer } from "./peer.ts";
+import { Peer, routeInput } from "./peer.ts";
 import { type Body, type Reply, startHub, type TestHub } from "./rig.ts";
 
 let hub: TestHub;
@@ -66,6 +66,24 @@ test("the five open routes answer a stranger", async () => {
   expect((await plain("GET", "/api/join/status/mac")).body).toMatchObject({ status: "approved" });
   expect(codeOf(await plain("GET", "/api/join/status/none"))).toEqual([404, "unknown_machine"]);
   expect(codeOf(await plain("POST", "/api/join", { body: "{}" }))).toEqual([415, "bad_media_type"]);
+});
+
+test("a bad request names each field and where its shape stands, not a command's help", async () => {
+  const json = { headers: { "content-type": "application/json" } };
+  const { status, body } = await plain("POST", "/api/join", { body: "{}", ...json });
+  expect([status, body.error?.code]).toEqual([400, "bad_request"]);
+  expect(body.error?.message).toMatch(/^machine_id: .*; public_key: /);
+  const bodies = [
+    body,
+    (await mac.http("POST", "/api/route", {})).body,
+    (await mac.http("POST", "/api/route", ["not an object"])).body,
+    (await mac.http("GET", "/api/link")).body,
+  ];
+  for (const { error } of bodies) expect(error?.hint).toMatch(/docs\/architecture\.md/);
+  expect(bodies[1]?.error?.message).toMatch(/from_agent: .*; type: .*; payload: /);
+  // what a message itself says to try stays
+  const fine = await mac.http("POST", "/api/route", routeInput("mac/web@s-a", "nonsense", "x"));
+  expect(fine.body.error?.hint).toMatch(/write machine\/project/);
 });
 
 test("a signed request is routed: 200, 404, 405, 400, 415, 403", async () => {

@@ -1,7 +1,7 @@
 // One message to many: whom names and patterns mean, a result for each, and retries that reach nobody twice.
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
-import { newMessageId } from "../../src/protocol/ids.ts";
-import type { SendAnswer } from "../../src/protocol/mission.ts";
+import { newMessageId, threadIdFor } from "../../src/protocol/ids.ts";
+import { copiesAhead, type SendAnswer } from "../../src/protocol/send.ts";
 import { selfTestProject } from "../../src/protocol/session.ts";
 import { Peer, refusal, routeInput, session } from "./peer.ts";
 import { startHub, type TestHub } from "./rig.ts";
@@ -89,7 +89,11 @@ test("a list: each once, with an id and a thread of its own; what is unknown tak
     "lim*/api",
     "*/ap",
   ]);
-  expect(answer.status).toBe("error");
+  // nobody is to be told twice because another one could not be told
+  expect(answer.status).toBe("queued");
+  expect(answer.error).toBeUndefined();
+  expect(answer.hint).toMatch(/^failed: .*limn\/ap, .*nonsense.*; if you send again, then to these only/);
+  expect(answer.hint).not.toContain("limn/empty");
   expect(told(answer)).toEqual({
     "limn/api@s-b": "delivered",
     "limn/web@s-w": "delivered",
@@ -107,6 +111,8 @@ test("a list: each once, with an id and a thread of its own; what is unknown tak
   expect(reasons["*/ap"]).toMatch(/no machine has a project named "ap".*did you mean api/);
   expect(reasons["lim*/api"]).toMatch(/patterns are/);
   expect(reasons["mac/web@s-a"]).toMatch(/sender itself/);
+  for (const { status, error, reason } of answer.recipients)
+    if (status === "error") expect(error).toBe(reason as string);
   const sent = answer.recipients.filter(({ message_id }) => message_id !== undefined);
   expect(new Set(sent.map(({ message_id }) => message_id)).size).toBe(3);
   expect(new Set(sent.map(({ thread_id }) => thread_id)).size).toBe(3);
@@ -138,6 +144,41 @@ test("a retry reaches the same ones and each once, whoever has come since", asyn
       .sort(),
   ).toEqual(["last", "once", "once"]);
   expect(await refusal(send("limn/api", "other words", { message_id }))).toMatchObject({ code: "conflict" });
+  await limn.presence(session("api@s-b"), session("web@s-w"));
+});
+
+test("nobody can be told: an error as a whole, each with its own", async () => {
+  expect(await send("limn/ap")).toMatchObject({
+    status: "error",
+    error: expect.stringContaining('no project named "ap"'),
+    recipients: [{ to: "limn/ap", status: "error" }],
+  });
+  expect(await send(["limn/ap", "zz"])).toMatchObject({
+    status: "error",
+    error: expect.stringContaining("none of 2 recipients"),
+    recipients: [{ status: "error" }, { status: "error" }],
+  });
+});
+
+test("the id of a name's first copy is known before the hub is asked, whomever the name means", async () => {
+  const message_id = newMessageId();
+  await limn.presence(session("api@s-b"), session("api@s-c"), session("web@s-w"));
+  const wanted = ["*/api", "limn/api", "limn/empty", "limn/web@s-w", "human"];
+  const { recipients } = await send(wanted, "ids", { message_id });
+  const ids = recipients.map((one) => one.message_id);
+  expect(new Set(ids).size).toBe(5);
+  for (const { to, id } of copiesAhead(message_id, wanted)) {
+    if (to === "*/api") expect(id).toBeUndefined();
+    else {
+      const { body } = await hub.person("GET", `/api/messages/${id}`);
+      expect(body).toMatchObject({ message_id: id, thread_id: threadIdFor(id ?? "") });
+    }
+  }
+  // whether a project means more than a session that is named beside it, the hub alone knows
+  expect(copiesAhead(message_id, ["limn/api", "limn/api@s-b"]).map(({ id }) => id !== undefined)).toEqual([
+    false,
+    true,
+  ]);
   await limn.presence(session("api@s-b"), session("web@s-w"));
 });
 

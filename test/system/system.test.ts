@@ -11,7 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { describeConfig, loadConfig } from "../../src/system/config.ts";
+import { describeConfig, inspectConfig, loadConfig } from "../../src/system/config.ts";
 import { setConfigKeys } from "../../src/system/config-edit.ts";
 import { privateDirectory, readSecret, replaceFile } from "../../src/system/files.ts";
 import { fingerprint, loadOrCreateMachineKey } from "../../src/system/keys.ts";
@@ -87,6 +87,18 @@ const badConfigs: [string, string, string][] = [
   ["dispatcher:\n  target: me@you", "dispatcher.target", "machine/project"],
   ["machine:\n  id: a/b", "machine.id", "a/b"],
   ["projects: 3", "projects", "3"],
+  ["discovery:\n  enabled: maybe", "discovery.enabled", 'cannot be "maybe": write true or false'],
+  [
+    "telegram:\n  security:\n    restrict_to_supergroup: abc",
+    "telegram.security.restrict_to_supergroup",
+    'cannot be "abc": write true or false',
+  ],
+  ["telegram:\n  supergroup_id: abc", "telegram.supergroup_id", 'cannot be "abc": write a whole number'],
+  ["telegram:\n  api_root: abc", "telegram.api_root", 'cannot be "abc": write a URL'],
+  ["limits:\n  rate: abc", "limits.rate", 'cannot be "abc": write a whole number'],
+  ["telegram: 12:abc", "telegram", "cannot be its value"],
+  ["metrics:\n  token: [a]", "metrics.token", "its value"],
+  ["hub:\n  store: [postgres://me:pw@h/db]", "hub.store", "its value"],
   ["- a list", "", "keys and values"],
   ["a: [", "", "not valid YAML"],
 ];
@@ -97,6 +109,21 @@ for (const [yaml, key, text] of badConfigs)
     expect(() => loadConfig({ file, env: {} })).toThrow(failing("bad_config", key));
     expect(() => loadConfig({ file, env: {} })).toThrow(failing("bad_config", text));
   });
+
+test("config: keys that nobody knows are named wherever they stand, and stop nothing", () => {
+  const file = `${scratch()}/config.yml`;
+  writeFileSync(
+    file,
+    `foo: 1
+hub: { bar: 2 }
+projects: [{ path: /a }, { path: /b, capabilites: [x] }]
+agent_launcher: { commands: { mine: { command: sh, promt: stdin } } }
+`,
+  );
+  const { config, unknown } = inspectConfig({ file, env: {} });
+  expect(unknown).toEqual(["foo", "hub.bar", "projects.1.capabilites", "agent_launcher.commands.mine.promt"]);
+  expect(config.projects.map(({ path }) => path)).toEqual(["/a", "/b"]);
+});
 
 test("config: the help says of every key what it is", () => {
   expect(describeConfig().filter(({ text }) => text === "")).toEqual([]);

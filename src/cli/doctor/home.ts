@@ -107,7 +107,9 @@ function checkConfig({ config }: Observed): Check[] {
   if (unknown.length === 0) return [ok("config", `${file} is valid`)];
   const known = describeConfig().map(({ key }) => key);
   return unknown.map((key) => {
-    const [near] = nearMatches(key, known);
+    // inside of a list or a map no key of the whole looks like it
+    const isInside = known.some((one) => key.startsWith(`${one}.`));
+    const [near] = isInside ? [] : nearMatches(key, known);
     const fix = `remove ${key} from ${file}${near ? `, or write ${near}` : ""}`;
     return warn("config_unknown_key", `${file}: unknown key ${key} is ignored`, fix);
   });
