@@ -137,8 +137,7 @@ export class IntercomError extends Error {
 
   /** The hint says something of this error alone, not of its code. */
   get hasOwnHint(): boolean {
-    const kind: Kind = errorTable[this.code];
-    return this.hint !== kind.hint;
+    return this.hint !== hintFor(this.code);
   }
 
   body(): ErrorBody {
