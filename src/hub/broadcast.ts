@@ -145,16 +145,17 @@ async function expand(parts: Parts, wanted: readonly string[], from: From): Prom
     ),
   };
   const targets = new Map<string, Target>();
-  const texts = [...new Set(wanted)];
-  for (const text of texts.filter((one) => !one.includes("*"))) {
+  // one recipient alone, then projects, then patterns: the sender may know the ids of these copies already, and a
+  // project's goes to a session that was not named itself
+  const isWild = (text: string) => text.includes("*");
+  const texts = [...new Set(wanted)].sort((a, b) => Number(b.includes("@")) - Number(a.includes("@")));
+  for (const text of texts.filter((one) => !isWild(one))) {
     const found = await named(parts, known, text, from);
     const [first, ...more] = found.filter(({ to }) => !targets.has(to));
     if (first) targets.set(first.to, first.to === text ? first : { ...first, named: text });
     for (const target of more) targets.set(target.to, target);
   }
-  // behind the names, whose copies have an id that their sender may know already
-  const patterns = texts.filter((one) => one.includes("*"));
-  for (const target of patterns.flatMap((text) => matching(known, text, from)))
+  for (const target of texts.filter(isWild).flatMap((text) => matching(known, text, from)))
     if (!targets.has(target.to)) targets.set(target.to, target);
   return [...targets.values()];
 }

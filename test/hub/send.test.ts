@@ -174,6 +174,17 @@ test("the id of a name's first copy is known before the hub is asked, whomever t
       expect(body).toMatchObject({ message_id: id, thread_id: threadIdFor(id ?? "") });
     }
   }
+  // a session named beside its project goes by its own id, wherever it stands in the list
+  for (const wanted of [
+    ["limn/api", "limn/api@s-b"],
+    ["limn/api@s-b", "limn/api"],
+  ]) {
+    const again = newMessageId();
+    await send(wanted, "beside", { message_id: again });
+    const { id } = copiesAhead(again, wanted).find(({ to }) => to === "limn/api@s-b") ?? {};
+    const { body } = await hub.person("GET", `/api/messages/${id}`);
+    expect(body).toMatchObject({ message_id: id });
+  }
   // whether a project means more than a session that is named beside it, the hub alone knows
   expect(copiesAhead(message_id, ["limn/api", "limn/api@s-b"]).map(({ id }) => id !== undefined)).toEqual([
     false,
