@@ -48,7 +48,7 @@ function failures(output: string): string[] {
   // behind it bun names the failed ones again
   const [results = ""] = output.split(/^\d+ tests failed:$/m);
   for (const { index, 0: line } of results.matchAll(ended)) {
-    const said = output.slice(from, index).split("\n").slice(-shownLines).join("\n").trim();
+    const said = results.slice(from, index).split("\n").slice(-shownLines).join("\n").trim();
     if (line.startsWith("(fail)") && said !== "") found.push(`${said}\n${line}`);
     from = index + line.length;
   }

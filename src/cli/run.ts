@@ -97,7 +97,7 @@ export const daemon = command({
       config: settings,
       paths,
       // again and again: the unknown keys were named at the start
-      readHubUrl: () => inspectConfig(args.config === undefined ? {} : { file: args.config }).config.hub.url,
+      readHubUrl: () => inspectConfig(sourceOf(args)).config.hub.url,
       restart,
     });
     print(
@@ -150,8 +150,11 @@ function refuseJoined({ mode, hub }: Config, file: string): void {
   });
 }
 
-function settingsOf({ config, listen }: ServerArgs): Config {
-  const source = config === undefined ? {} : { file: config };
+const sourceOf = ({ config }: ServerArgs) => (config === undefined ? {} : { file: config });
+
+function settingsOf(args: ServerArgs): Config {
+  const { listen } = args;
+  const source = sourceOf(args);
   if (listen === undefined) return loadConfig(source);
   inspectConfig(source); // what is wrong without --listen is the file's error; its warnings come below
   try {

@@ -5,6 +5,7 @@ import { type UpgradeRecord, Version } from "../protocol/upgrade.ts";
 import { build, version } from "../protocol/version.ts";
 import { loadConfig } from "../system/config.ts";
 import { privateDirectory, replaceFile, unlinkIfPresent } from "../system/files.ts";
+import { privateHome } from "../system/home.ts";
 import { takeLock } from "../system/lock.ts";
 import { homePaths } from "../system/paths.ts";
 import { ownProgram } from "../system/program.ts";
@@ -98,7 +99,8 @@ type Done = { version: string; restored?: ReturnType<typeof goOlder> };
 /** What is in place now. Writes down how it goes: `machines upgrade` reads it through the daemon. */
 async function upgraded(upgrade: Upgrade): Promise<Done> {
   const paths = homePaths();
-  for (const directory of [paths.home, paths.run]) privateDirectory(directory);
+  privateHome(paths);
+  privateDirectory(paths.run);
   const lock = takeLock(`${paths.run}/upgrade.lock`, "self-upgrade");
   const record = (status: UpgradeRecord["status"], more: { to?: string; error?: string } = {}) => {
     const entry: UpgradeRecord = { status, at: new Date().toISOString(), from: version, ...more };

@@ -13,7 +13,7 @@ import type { Session, Sessions } from "./sessions.ts";
 
 /** ms a hook may be held while an earlier delivery of the same thread is being proved */
 const settleBeforeClaimMs = 300;
-/** ms an agent must have been working when it started a prompt's hook for that to be one typed in between; 25 ms else */
+/** ms an agent must have been working when it started a prompt's hook, for that to be of one typed in between: else ±27 */
 const midTurnMs = 1_000;
 /** deliveries in a row at the end of a turn; Claude Code stops a Stop hook's eighth continuation */
 const stopDeliveries = 7;

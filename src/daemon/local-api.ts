@@ -6,6 +6,7 @@ import { framedToolMessages } from "../inbox/framing.ts";
 import { Pong } from "../protocol/checkup.ts";
 import { IntercomError, toIntercomError } from "../protocol/errors.ts";
 import { pidHeaders } from "../protocol/hook.ts";
+import { readInput } from "../protocol/input.ts";
 import {
   ConfirmClaim,
   type DaemonHealth,
@@ -57,6 +58,8 @@ type Route = RoutePattern & { handler: Handler };
 
 /** bytes; a hook is handed whole tool results, pictures too. Messages have their own limit, with their own error */
 const maxBodyBytes = 64 * 1024 * 1024;
+
+const shapesHint = "the shapes stand in docs/architecture.md (The local API)";
 
 export async function serveLocalApi(parts: LocalApiParts): Promise<{ stop(): Promise<void> }> {
   await freeSocketPath(parts.socket, "daemon");
@@ -231,13 +234,7 @@ async function dispatch(routes: readonly Route[], request: Request): Promise<unk
 }
 
 async function body<T extends z.ZodType>(request: Request, schema: T): Promise<z.output<T>> {
-  const parsed = schema.safeParse(await request.json().catch(() => undefined));
-  if (parsed.success) return parsed.data;
-  throw new IntercomError(
-    "bad_request",
-    parsed.error.issues.map(({ path, message }) => `${path.join(".") || "body"}: ${message}`).join("; "),
-    { hint: "the shapes stand in docs/architecture.md (The local API)" },
-  );
+  return readInput(schema, await request.json().catch(() => undefined), shapesHint);
 }
 
 const asker = (request: Request): number => pidHeader(request, pidHeaders.asker);

@@ -4,13 +4,13 @@ import { createHash } from "node:crypto";
 import { nearMatches } from "../protocol/address.ts";
 import { IntercomError } from "../protocol/errors.ts";
 import { type Invite, type JoinAnswer, JoinInput } from "../protocol/hub-api.ts";
+import { readInput } from "../protocol/input.ts";
 import { formatInvite, newInviteSecret, parseInvite } from "../protocol/invite.ts";
 import type { Mission } from "../store/mission-store.ts";
 import type { JoinOutcome, Machine } from "../store/store.ts";
 import { fingerprint } from "../system/keys.ts";
 import { log } from "../system/log.ts";
 import { type HttpRequest, verifyRequest } from "../system/signature.ts";
-import { readInput } from "./input.ts";
 import { isoAt, type Parts } from "./parts.ts";
 import { RateLimit } from "./rate.ts";
 

@@ -3,11 +3,11 @@
 import type { z } from "zod";
 import { IntercomError } from "../protocol/errors.ts";
 import { type Caller, type HubOperation, type HubParsed, hubOperations } from "../protocol/hub-api.ts";
+import { readInput } from "../protocol/input.ts";
 import { decideApproval, listApprovals, revokeGrant } from "./approvals.ts";
 import { sendCanary } from "./canary.ts";
 import type { Enrolment } from "./enrolment.ts";
 import { listFeedback, takeFeedback } from "./feedback.ts";
-import { readInput } from "./input.ts";
 import { listAgents, listMachines } from "./listing.ts";
 import type { Logins } from "./logins.ts";
 import { releaseThread } from "./loop-guard.ts";

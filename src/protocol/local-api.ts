@@ -66,7 +66,7 @@ const UtcTimestamp = z.iso
   .datetime({ offset: true })
   .transform((text) => (text.endsWith("Z") ? text : new Date(text).toISOString()));
 
-/** Only the hub names these; no spelling may make a reader think so. A machine may be called `hub`, but not `human`. */
+/** The hub alone says who these are, and no spelling may make a reader think so. `hub/…` may be a machine's name. */
 function posesAsPerson(from: string): boolean {
   const letters = (text = "") =>
     text

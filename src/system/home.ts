@@ -9,14 +9,14 @@ import { type HomePaths, homePaths } from "./paths.ts";
  */
 export function privateHome({ home }: Pick<HomePaths, "home">): void {
   mkdirSync(home, { recursive: true, mode: 0o700 });
-  if (isUntouched(home)) chmodSync(home, 0o700);
+  if (isOpenAndUntouched(home)) chmodSync(home, 0o700);
   privateDirectory(home);
 }
 
 /** Others may have looked into it, and not written: what is there is the person's own, and no key was made yet. */
-function isUntouched(home: string): boolean {
+function isOpenAndUntouched(home: string): boolean {
   const { uid, mode } = lstatSync(home);
-  if (uid !== process.getuid?.() || (mode & 0o002) !== 0) return false;
+  if ((mode & 0o077) === 0 || (mode & 0o002) !== 0 || uid !== process.getuid?.()) return false;
   const names = readdirSync(home);
   return !names.includes(keyName) && names.every(hasOurName);
 }
